@@ -1,0 +1,2 @@
+//! The reference binary of the issue pipeline.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Reference binaries of the issue pipeline, as a library: `compose` apart from `main`.

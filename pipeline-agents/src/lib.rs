@@ -1,0 +1,1 @@
+//! Agent adapters of the issue pipeline.

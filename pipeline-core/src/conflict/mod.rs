@@ -1,0 +1,1 @@
+//! Decides whether two pieces of work may run side by side.

@@ -1,0 +1,1 @@
+//! From a log to category, summary and fix.

@@ -1,0 +1,1 @@
+//! A patch as data from a stranger: parser and policy.

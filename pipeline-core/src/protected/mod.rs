@@ -1,0 +1,1 @@
+//! Protected operations and paths, recognised by rules as data.

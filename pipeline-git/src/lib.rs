@@ -1,0 +1,1 @@
+//! Workspaces, patches and the integrator of the issue pipeline, on plain git.

@@ -1,0 +1,1 @@
+//! Tracker adapters of the issue pipeline.
