@@ -1,9 +1,25 @@
 //! Issue tracker as the state machine of AI coding agents: domain types, seams, stages and conformance suites.
 
+pub mod agent;
+pub mod clock;
 pub mod conflict;
+pub mod event;
 pub mod failure;
 pub mod footprint;
+pub mod gate;
+pub mod integrate;
+pub mod issue;
 pub mod patch;
 pub mod plan;
 pub mod process;
 pub mod protected;
+pub mod random;
+pub mod runner;
+pub mod secret;
+pub mod status;
+pub mod tracker;
+pub mod verify;
+pub mod workspace;
+
+/// A cause below an error, whatever it is.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
