@@ -9,6 +9,7 @@ pub mod footprint;
 pub mod gate;
 pub mod integrate;
 pub mod issue;
+pub mod memo;
 pub mod patch;
 pub mod plan;
 pub mod process;
