@@ -40,11 +40,13 @@ impl Fields {
     }
 
     /// Returns every value of `key`, in order.
-    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+    #[must_use]
+    pub fn all(&self, key: &str) -> Vec<&str> {
         self.0
             .iter()
-            .filter(move |(k, _)| k == key)
+            .filter(|(k, _)| k == key)
             .map(|(_, v)| v.as_str())
+            .collect()
     }
 
     /// Returns every line, in order.

@@ -1,0 +1,457 @@
+//! The detector that follows rules.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use regex::{RegexSet, RegexSetBuilder};
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::fold::words;
+use super::pattern::Pattern;
+use super::rules::{CompiledList, CompiledRule, Part, RuleSet, RulesError, Unclassified};
+use super::{
+    Area, AreaClass, Areas, Conflict, ConflictClass, ConflictDetector, ConflictKey, Fold, Mode,
+};
+use crate::footprint::{Footprint, RepoPath};
+
+/// The detector that follows a [`RuleSet`], for one target branch.
+#[derive(Debug)]
+pub struct RuleConflicts {
+    target: String,
+    set: RegexSet,
+    /// What each pattern of `set` belongs to.
+    owners: Vec<(Owner, Pattern)>,
+    rules: Vec<ActiveRule>,
+    allows: Vec<(Arc<str>, Vec<AreaClass>)>,
+    denies: Vec<(Arc<str>, AreaClass)>,
+    /// The rules that a word belongs to.
+    words: HashMap<String, Vec<usize>>,
+    modes: BTreeMap<AreaClass, Mode>,
+    aliases: BTreeMap<AreaClass, BTreeMap<String, String>>,
+    unclassified: Unclassified,
+    names: FixedRules,
+}
+
+/// The rules that hold without a line in any file.
+#[derive(Debug)]
+struct FixedRules {
+    same_file: Arc<str>,
+    directory: Arc<str>,
+    serial: Arc<str>,
+}
+
+#[derive(Debug)]
+struct ActiveRule {
+    name: Arc<str>,
+    class: AreaClass,
+    mode: Mode,
+    fold: Fold,
+    key: Vec<Part>,
+    needs_pattern: bool,
+    needs_word: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    Rule(usize),
+    Except(usize),
+    Allow(usize),
+    Deny(usize),
+}
+
+/// What a path claims beside itself.
+#[derive(Debug, Default)]
+pub(super) struct Classified {
+    /// Class, key, mode and rule.
+    pub(super) claims: Vec<(AreaClass, ConflictKey, Mode, Arc<str>)>,
+    /// Whether a rule, an `allow` or a `deny` spoke of the path.
+    pub(super) known: bool,
+}
+
+impl RuleConflicts {
+    pub(super) fn new(rules: &RuleSet, target: &str) -> Result<Self, RulesError> {
+        let effective = rules.effective();
+        let mut modes: BTreeMap<AreaClass, Mode> = AreaClass::ALL
+            .into_iter()
+            .map(|class| (class, default_mode(class)))
+            .collect();
+        modes.extend(&effective.modes);
+        let mut unclassified = effective.unclassified;
+        for settings in &effective.targets {
+            if Pattern::parse(&settings.branch).is_ok_and(|branch| branch.is_match(target)) {
+                modes.extend(&settings.modes);
+                unclassified = settings.unclassified.unwrap_or(unclassified);
+            }
+        }
+        let mut aliases: BTreeMap<AreaClass, BTreeMap<String, String>> = BTreeMap::new();
+        for (class, names) in &effective.aliases {
+            let folded = names
+                .iter()
+                .map(|(from, to)| (effective.fold.apply(from), effective.fold.apply(to)));
+            aliases.entry(*class).or_default().extend(folded);
+        }
+        let mut this = Self {
+            target: target.to_owned(),
+            set: RegexSet::empty(),
+            owners: Vec::new(),
+            rules: Vec::new(),
+            allows: Vec::new(),
+            denies: Vec::new(),
+            words: HashMap::new(),
+            modes,
+            aliases,
+            unclassified,
+            names: FixedRules {
+                same_file: "the same file".into(),
+                directory: "unclassified = directory".into(),
+                serial: "unclassified = serial".into(),
+            },
+        };
+        let (area_rules, allows, denies) = rules.compiled();
+        for rule in area_rules
+            .iter()
+            .filter(|rule| holds_for(&rule.targets, target))
+        {
+            this.add_rule(rule, effective.fold);
+        }
+        let add_list = |list: &CompiledList, owner: Owner, owners: &mut Vec<(Owner, Pattern)>| {
+            owners.extend(list.patterns.iter().map(|pattern| (owner, pattern.clone())));
+        };
+        for allow in allows
+            .iter()
+            .filter(|list| holds_for(&list.targets, target))
+        {
+            add_list(allow, Owner::Allow(this.allows.len()), &mut this.owners);
+            this.allows
+                .push((allow.name.as_str().into(), allow.classes.clone()));
+        }
+        for deny in denies
+            .iter()
+            .filter(|list| holds_for(&list.targets, target))
+        {
+            add_list(deny, Owner::Deny(this.denies.len()), &mut this.owners);
+            let class = deny.classes.first().copied().unwrap_or(AreaClass::Shared);
+            this.denies.push((deny.name.as_str().into(), class));
+        }
+        this.set = RegexSetBuilder::new(this.owners.iter().map(|(_, pattern)| pattern.as_regex()))
+            .case_insensitive(true)
+            .size_limit(64 << 20)
+            .dfa_size_limit(16 << 20)
+            .build()
+            .map_err(|_too_big| RulesError::TooMany)?;
+        Ok(this)
+    }
+
+    fn add_rule(&mut self, compiled: &CompiledRule, fold: Fold) {
+        let at = self.rules.len();
+        let rule = &compiled.rule;
+        self.owners.extend(
+            compiled
+                .patterns
+                .iter()
+                .map(|pattern| (Owner::Rule(at), pattern.clone())),
+        );
+        self.owners.extend(
+            compiled
+                .except
+                .iter()
+                .map(|pattern| (Owner::Except(at), pattern.clone())),
+        );
+        for word in &rule.words {
+            self.words
+                .entry(Fold::default().apply(word))
+                .or_default()
+                .push(at);
+        }
+        self.rules.push(ActiveRule {
+            name: rule.name.as_str().into(),
+            class: rule.class,
+            mode: rule.mode.unwrap_or_else(|| self.mode_of(rule.class)),
+            fold: rule.fold.unwrap_or(fold),
+            key: compiled.key.0.clone(),
+            needs_pattern: !rule.patterns.is_empty(),
+            needs_word: !rule.words.is_empty(),
+        });
+    }
+
+    fn mode_of(&self, class: AreaClass) -> Mode {
+        self.modes
+            .get(&class)
+            .copied()
+            .unwrap_or_else(|| default_mode(class))
+    }
+
+    /// Returns the target branch that the detector speaks for.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Returns what the rules say about one path.
+    pub(super) fn classify(&self, path: &RepoPath) -> Classified {
+        let text: std::borrow::Cow<'_, str> = if path.as_str().is_ascii() {
+            path.as_str().into()
+        } else {
+            path.as_str().nfc().collect::<String>().into()
+        };
+        let mut hits: Vec<(usize, Option<&Pattern>)> = Vec::new();
+        let mut excepted = BTreeSet::new();
+        let mut lifted: Vec<&Vec<AreaClass>> = Vec::new();
+        let mut found = Classified::default();
+        for at in &self.set.matches(&text) {
+            let Some((owner, pattern)) = self.owners.get(at) else {
+                continue;
+            };
+            match *owner {
+                Owner::Rule(rule) => hits.push((rule, Some(pattern))),
+                Owner::Except(rule) => {
+                    excepted.insert(rule);
+                }
+                Owner::Allow(allow) => {
+                    lifted.extend(self.allows.get(allow).map(|(_, classes)| classes))
+                }
+                Owner::Deny(deny) => {
+                    if let Some((name, class)) = self.denies.get(deny) {
+                        found.claims.push((
+                            *class,
+                            ConflictKey::area(*class, ""),
+                            Mode::Exclusive,
+                            Arc::clone(name),
+                        ));
+                    }
+                }
+            }
+        }
+        found.known = !found.claims.is_empty() || !lifted.is_empty();
+        let worded = self.rules_by_word(&text);
+        hits.extend(
+            worded
+                .iter()
+                .filter(|rule| {
+                    self.rules
+                        .get(**rule)
+                        .is_some_and(|rule| !rule.needs_pattern)
+                })
+                .map(|rule| (*rule, None)),
+        );
+        for (at, pattern) in hits {
+            let Some(rule) = self.rules.get(at) else {
+                continue;
+            };
+            if excepted.contains(&at) || (rule.needs_word && !worded.contains(&at)) {
+                continue;
+            }
+            found.known = true;
+            if lifted
+                .iter()
+                .any(|classes| classes.is_empty() || classes.contains(&rule.class))
+            {
+                continue;
+            }
+            let value = self.value(rule, pattern, &text);
+            found.claims.push((
+                rule.class,
+                ConflictKey::area(rule.class, value),
+                rule.mode,
+                Arc::clone(&rule.name),
+            ));
+        }
+        found
+    }
+
+    /// Fills the key of a rule from the captures of a matching path.
+    fn value(&self, rule: &ActiveRule, pattern: Option<&Pattern>, text: &str) -> String {
+        let needs_captures = rule.key.iter().any(|part| matches!(part, Part::Capture(_)));
+        let captures = if needs_captures {
+            pattern.and_then(|pattern| pattern.capture(text))
+        } else {
+            None
+        };
+        let mut value = String::new();
+        for part in &rule.key {
+            match part {
+                Part::Fixed(fixed) => value.push_str(fixed),
+                Part::Capture(name) => {
+                    let captured = captures
+                        .iter()
+                        .flatten()
+                        .find_map(|(known, text)| (known == name).then_some(*text))
+                        .unwrap_or_default();
+                    let folded = rule.fold.apply(captured);
+                    match self
+                        .aliases
+                        .get(&rule.class)
+                        .and_then(|names| names.get(&folded))
+                    {
+                        Some(alias) => value.push_str(alias),
+                        None => value.push_str(&folded),
+                    }
+                }
+            }
+        }
+        value
+    }
+
+    /// Returns the rules one of whose words stands in the path, alone or as two neighbours.
+    fn rules_by_word(&self, text: &str) -> BTreeSet<usize> {
+        let mut rules = BTreeSet::new();
+        if self.words.is_empty() {
+            return rules;
+        }
+        let mut look_up = |word: &str| {
+            let found = self.words.get(word).or_else(|| {
+                let plain = word.trim_end_matches(|c: char| c.is_ascii_digit());
+                let may_differ =
+                    plain.len() < word.len() || plain.ends_with('s') || !plain.is_ascii();
+                may_differ
+                    .then(|| self.words.get(&Fold::default().apply(plain)))
+                    .flatten()
+            });
+            rules.extend(found.into_iter().flatten());
+        };
+        for segment in text.split('/') {
+            let words = words(segment);
+            words.iter().for_each(|word| look_up(word));
+            for pair in words.windows(2) {
+                look_up(&pair.concat());
+            }
+        }
+        rules
+    }
+}
+
+/// Returns the mode of a class unless the rules say otherwise: what may touch everything is exclusive.
+const fn default_mode(class: AreaClass) -> Mode {
+    match class {
+        AreaClass::Screen | AreaClass::Api => Mode::PerKey,
+        AreaClass::Db | AreaClass::Deps | AreaClass::Shared | AreaClass::Domain => Mode::Exclusive,
+    }
+}
+
+fn holds_for(targets: &[Pattern], target: &str) -> bool {
+    targets.is_empty() || targets.iter().any(|pattern| pattern.is_match(target))
+}
+
+/// Collects claims; the paths of equal ones are joined.
+#[derive(Default)]
+struct Collected(BTreeMap<(ConflictKey, ConflictClass, Arc<str>), (Mode, BTreeSet<RepoPath>)>);
+
+impl Collected {
+    fn claim(
+        &mut self,
+        key: ConflictKey,
+        class: ConflictClass,
+        mode: Mode,
+        rule: &Arc<str>,
+        path: Option<&RepoPath>,
+    ) {
+        let (known, paths) = self
+            .0
+            .entry((key, class, Arc::clone(rule)))
+            .or_insert((mode, BTreeSet::new()));
+        *known = mode.max(*known);
+        paths.extend(path.cloned());
+    }
+
+    fn finish(self) -> Areas {
+        let area = |((key, class, rule), (mode, paths))| {
+            Area::new(key, mode, rule).of_class(class).because_of(paths)
+        };
+        Areas::from_parts(self.0.into_iter().map(area).collect())
+    }
+}
+
+impl ConflictDetector for RuleConflicts {
+    fn name(&self) -> &'static str {
+        "rules"
+    }
+
+    fn areas(&self, footprint: &Footprint) -> Areas {
+        let mut all = Collected::default();
+        let unknown = |all: &mut Collected, rule: String| {
+            all.claim(
+                ConflictKey::all(),
+                ConflictClass::Unknown,
+                Mode::Exclusive,
+                &rule.into(),
+                None,
+            );
+        };
+        for refused in footprint.refused() {
+            unknown(&mut all, format!("`{}` {}", refused.text, refused.fault));
+        }
+        if !footprint.is_known() && footprint.refused().is_empty() {
+            unknown(&mut all, "no candidate file is known".to_owned());
+        }
+        for dir in footprint.trees() {
+            let rule = "a whole directory is declared".into();
+            all.claim(
+                ConflictKey::tree(dir.clone()),
+                ConflictClass::Dir,
+                Mode::PerKey,
+                &rule,
+                None,
+            );
+            if !footprint.is_expanded() {
+                unknown(
+                    &mut all,
+                    format!("`{dir}/` is declared as a whole, and what lies in it was not given"),
+                );
+            }
+        }
+        for key in footprint.areas() {
+            let mode = match key.kind() {
+                super::KeyKind::Area(class, _) => self.mode_of(*class),
+                _ => Mode::PerKey,
+            };
+            all.claim(
+                key.clone(),
+                key.class(),
+                mode,
+                &"declared with the candidate files".into(),
+                None,
+            );
+        }
+        for path in footprint.files() {
+            all.claim(
+                ConflictKey::path(path.clone()),
+                ConflictClass::Path,
+                Mode::PerKey,
+                &self.names.same_file,
+                Some(path),
+            );
+            let classified = self.classify(path);
+            for (class, key, mode, rule) in classified.claims {
+                all.claim(key, class.into(), mode, &rule, Some(path));
+            }
+            match self.unclassified {
+                _ if classified.known => {}
+                Unclassified::File => {}
+                Unclassified::Directory => {
+                    let key = ConflictKey::dir(path.parent());
+                    all.claim(
+                        key,
+                        ConflictClass::Dir,
+                        Mode::PerKey,
+                        &self.names.directory,
+                        Some(path),
+                    );
+                }
+                Unclassified::Serial => {
+                    all.claim(
+                        ConflictKey::all(),
+                        ConflictClass::Unknown,
+                        Mode::Exclusive,
+                        &self.names.serial,
+                        Some(path),
+                    );
+                }
+            }
+        }
+        all.finish()
+    }
+
+    fn conflicts(&self, candidate: &Footprint, active: &Footprint) -> Vec<Conflict> {
+        self.areas(candidate).conflicts_with(&self.areas(active))
+    }
+}

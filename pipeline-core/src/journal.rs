@@ -1,0 +1,480 @@
+//! The durable list of what is about to happen and what has happened, one sync before each outside effect.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Read as _;
+use std::io::Seek as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use serde::Deserialize;
+use serde::Serialize;
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use crate::BoxError;
+use crate::agent::RunId;
+use crate::clock::Timestamp;
+use crate::integrate::LandingPlan;
+use crate::issue::CommentId;
+use crate::issue::EventId;
+use crate::issue::IssueKey;
+use crate::process::ProcessIdentity;
+use crate::workspace::PatchId;
+use crate::workspace::Workspace;
+
+/// One thing that is about to happen or has happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Record {
+    /// A memo is about to be posted under this nonce.
+    PostIntent {
+        /// The issue.
+        issue: IssueKey,
+        /// The memo's nonce.
+        nonce: String,
+        /// What it is (`claim`, `submit`, `landed`, …).
+        kind: String,
+        /// The exact body, so that the same memo can be posted again.
+        body: String,
+    },
+    /// It was posted and seen.
+    PostDone {
+        /// The memo's nonce.
+        nonce: String,
+        /// Its comment.
+        comment: CommentId,
+    },
+    /// It will never be posted.
+    PostDropped {
+        /// The memo's nonce.
+        nonce: String,
+    },
+    /// A claim was won.
+    ClaimWon {
+        /// The issue.
+        issue: IssueKey,
+        /// The claim's comment.
+        claim: CommentId,
+        /// Its nonce.
+        nonce: String,
+        /// Its round.
+        round: EventId,
+        /// Its run.
+        run: RunId,
+    },
+    /// A workspace is in use by a run.
+    WorkspaceTaken {
+        /// The run.
+        run: RunId,
+        /// The workspace.
+        workspace: Workspace,
+    },
+    /// A child process of a run was started.
+    ChildStarted {
+        /// The run.
+        run: RunId,
+        /// The process.
+        process: ProcessIdentity,
+    },
+    /// A run's patch is stored, with a ref, synced.
+    PatchStored {
+        /// The run.
+        run: RunId,
+        /// The patch.
+        patch: PatchId,
+    },
+    /// Nothing of a run is left to do on this machine.
+    RunClosed {
+        /// The run.
+        run: RunId,
+        /// How it ended, in one word.
+        outcome: String,
+    },
+    /// A landing is about to move its ref.
+    LandIntent {
+        /// What exactly.
+        plan: LandingPlan,
+    },
+    /// The ref and every checkout have moved, or it was found that they will not.
+    LandDone {
+        /// The candidate.
+        candidate: String,
+        /// Whether it landed.
+        landed: bool,
+    },
+    /// A shipping command is about to run.
+    ShipIntent {
+        /// The commit.
+        commit: String,
+    },
+    /// A shipping command has ended.
+    ShipDone {
+        /// The commit.
+        commit: String,
+        /// Its exit code.
+        exit_code: Option<i32>,
+    },
+}
+
+/// A record with its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Rises by one.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// Where records are kept.
+///
+/// # Contract
+/// `append` returns only when the record survives a power cut. Records of other processes are seen by `entries`.
+pub trait Journal: Debug + Send + Sync + 'static {
+    /// Appends a record and syncs it.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the outside effect must not happen then.
+    fn append(&self, at: Timestamp, record: &Record) -> Result<u64, JournalError>;
+    /// Returns every record, oldest first.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`] if anything but the tail is broken.
+    fn entries(&self) -> Result<Vec<Entry>, JournalError>;
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// It cannot be read or written.
+    #[error("the journal {path} cannot be {operation}: check the disk and the rights of the state directory", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// `read` or `written`.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// A record that is not the last one is broken.
+    #[error("the journal {path} is damaged at record {record} ({reason}): nothing is started until a person has looked; move the file aside to begin a new one", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The record that is broken, from 1.
+        record: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+/// A journal in a file of JSON lines: `<checksum> <json>`, the checksum over sequence and content.
+#[derive(Debug)]
+pub struct FileJournal {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+/// The open file and how far it is known to be good: an append reads only what others have added since.
+#[derive(Debug)]
+struct State {
+    file: File,
+    good: u64,
+    next_seq: u64,
+}
+
+impl FileJournal {
+    /// Opens or creates the journal; a torn record at the tail is cut off.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        let file = options.open(path).map_err(|e| io_error(path, "read", e))?;
+        if let Some(folder) = path.parent() {
+            // The name must survive a power cut as well as the content.
+            File::open(folder)
+                .and_then(|f| f.sync_all())
+                .map_err(|e| io_error(path, "written", e))?;
+        }
+        let state = Mutex::new(State {
+            file,
+            good: 0,
+            next_seq: 1,
+        });
+        let journal = Self {
+            path: path.to_owned(),
+            state,
+        };
+        let _entries = journal.entries()?;
+        Ok(journal)
+    }
+
+    fn with_lock<T>(
+        &self,
+        operation: &'static str,
+        f: impl FnOnce(&mut State) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        state
+            .file
+            .lock()
+            .map_err(|e| io_error(&self.path, operation, e))?;
+        let out = f(&mut state);
+        let unlocked = state
+            .file
+            .unlock()
+            .map_err(|e| io_error(&self.path, operation, e));
+        let out = out?;
+        unlocked?;
+        Ok(out)
+    }
+
+    /// Reads the records from a good position on; returns them with the position behind the last good one and whether
+    /// a torn record follows it.
+    fn read(
+        &self,
+        file: &mut File,
+        from: u64,
+        mut seq: u64,
+    ) -> Result<(Vec<Entry>, u64, bool), JournalError> {
+        let mut bytes = Vec::new();
+        file.seek(io::SeekFrom::Start(from))
+            .map_err(|e| io_error(&self.path, "read", e))?;
+        file.read_to_end(&mut bytes)
+            .map_err(|e| io_error(&self.path, "read", e))?;
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut good = from;
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            // The line end is part of the record: without it the write was cut.
+            let Some(end) = rest.iter().position(|b| *b == b'\n') else {
+                return Ok((entries, good, true));
+            };
+            let (line, behind) = rest.split_at(end);
+            let behind = behind.get(1..).unwrap_or_default();
+            match decode(line, seq) {
+                Ok(entry) => entries.push(entry),
+                Err(_) if behind.is_empty() => return Ok((entries, good, true)),
+                Err(reason) => {
+                    return Err(JournalError::Damaged {
+                        path: self.path.clone(),
+                        record: seq,
+                        reason,
+                    });
+                }
+            }
+            seq += 1;
+            good += end as u64 + 1;
+            rest = behind;
+        }
+        Ok((entries, good, false))
+    }
+}
+
+impl Journal for FileJournal {
+    fn append(&self, at: Timestamp, record: &Record) -> Result<u64, JournalError> {
+        self.with_lock("written", |state| {
+            let (others, good, torn) = self.read(&mut state.file, state.good, state.next_seq)?;
+            state.good = good;
+            state.next_seq += others.len() as u64;
+            if torn {
+                state
+                    .file
+                    .set_len(good)
+                    .map_err(|e| io_error(&self.path, "written", e))?;
+            }
+            let seq = state.next_seq;
+            let line = encode(&Entry {
+                seq,
+                at,
+                record: record.clone(),
+            });
+            state
+                .file
+                .write_all(line.as_bytes())
+                .and_then(|()| state.file.sync_data())
+                .map_err(|e| io_error(&self.path, "written", e))?;
+            state.good += line.len() as u64;
+            state.next_seq += 1;
+            Ok(seq)
+        })
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, JournalError> {
+        self.with_lock("read", |state| {
+            let (entries, good, _) = self.read(&mut state.file, 0, 1)?;
+            state.good = good;
+            state.next_seq = entries.len() as u64 + 1;
+            Ok(entries)
+        })
+    }
+}
+
+fn io_error(path: &Path, operation: &'static str, e: io::Error) -> JournalError {
+    JournalError::Io {
+        path: path.to_owned(),
+        operation,
+        source: e.into(),
+    }
+}
+
+fn checksum(json: &str) -> String {
+    hex::encode(Sha256::digest(json)).chars().take(16).collect()
+}
+
+fn encode(entry: &Entry) -> String {
+    let json = serde_json::to_string(entry).expect("records are plain data with string keys");
+    format!("{} {json}\n", checksum(&json))
+}
+
+fn decode(line: &[u8], expected: u64) -> Result<Entry, &'static str> {
+    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8")?;
+    let (sum, json) = line.split_once(' ').ok_or("no checksum")?;
+    if sum != checksum(json) {
+        return Err("the checksum does not fit");
+    }
+    let entry: Entry = serde_json::from_str(json).map_err(|_| "a record of another version")?;
+    if entry.seq == expected {
+        Ok(entry)
+    } else {
+        Err("a record is missing")
+    }
+}
+
+/// A journal in memory, for tests and for pipelines that run once.
+#[derive(Debug, Default)]
+pub struct MemoryJournal {
+    entries: Mutex<Vec<Entry>>,
+}
+
+impl Journal for MemoryJournal {
+    fn append(&self, at: Timestamp, record: &Record) -> Result<u64, JournalError> {
+        let mut entries = self
+            .entries
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let seq = entries.len() as u64 + 1;
+        entries.push(Entry {
+            seq,
+            at,
+            record: record.clone(),
+        });
+        Ok(seq)
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, JournalError> {
+        Ok(self
+            .entries
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(n: u64) -> Record {
+        Record::PostDone {
+            nonce: format!("n{n}"),
+            comment: CommentId(n),
+        }
+    }
+
+    fn written(n: u64) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("journal");
+        let journal = FileJournal::open(&path).expect("opens");
+        for i in 1..=n {
+            assert_eq!(
+                journal
+                    .append(Timestamp::EPOCH, &record(i))
+                    .expect("appends"),
+                i
+            );
+        }
+        (dir, path)
+    }
+
+    #[test]
+    fn cut_at_every_byte_it_keeps_every_whole_record_and_goes_on() {
+        let (_dir, path) = written(3);
+        let whole = std::fs::read(&path).expect("reads");
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).expect("writes");
+            let complete = whole[..cut].iter().filter(|b| **b == b'\n').count() as u64;
+            let journal = FileJournal::open(&path).expect("opens");
+            assert_eq!(
+                journal.entries().expect("reads").len() as u64,
+                complete,
+                "cut at {cut}"
+            );
+            assert_eq!(
+                journal
+                    .append(Timestamp::EPOCH, &record(9))
+                    .expect("appends"),
+                complete + 1
+            );
+            let entries = FileJournal::open(&path)
+                .expect("opens")
+                .entries()
+                .expect("reads");
+            assert_eq!(
+                entries.last().map(|e| &e.record),
+                Some(&record(9)),
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_before_the_tail_is_refused_with_its_line() {
+        let (_dir, path) = written(3);
+        let whole = std::fs::read(&path).expect("reads");
+        let second_ends = whole
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| **b == b'\n')
+            .nth(1)
+            .expect("two lines")
+            .0;
+        for at in 0..second_ends {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, &bytes).expect("writes");
+            let error = FileJournal::open(&path).expect_err("damaged");
+            assert!(
+                matches!(error, JournalError::Damaged { record: 1 | 2, .. }),
+                "{at}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_handles_see_each_others_records() {
+        let (_dir, path) = written(1);
+        let (a, b) = (
+            FileJournal::open(&path).expect("opens"),
+            FileJournal::open(&path).expect("opens"),
+        );
+        assert_eq!(a.append(Timestamp::EPOCH, &record(2)).expect("appends"), 2);
+        assert_eq!(b.append(Timestamp::EPOCH, &record(3)).expect("appends"), 3);
+        assert_eq!(a.entries().expect("reads").len(), 3);
+    }
+}

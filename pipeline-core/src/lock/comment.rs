@@ -1,0 +1,381 @@
+//! The lock store in the issue's own comment thread, over any tracker.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::fold::LiveClaim;
+use super::fold::fold;
+use super::record::Ender;
+use super::record::LockKind;
+use super::record::LockMemo;
+use super::store::BEAT_LEASE;
+use super::store::EndKind;
+use super::store::LockError;
+use super::store::LockOutcome;
+use super::store::LockRecord;
+use super::store::LockRequest;
+use super::store::LockStore;
+use super::store::LockView;
+use super::store::MARGIN;
+use super::store::WorkLock;
+use crate::clock::Timestamp;
+use crate::integrate::ClaimRef;
+use crate::issue::Comment;
+use crate::issue::CommentId;
+use crate::issue::IssueKey;
+use crate::journal::Record;
+use crate::mirror::Mirror;
+use crate::post::Poster;
+use crate::random;
+use crate::workspace::PatchId;
+
+/// Work-start locks kept as memos in the comment threads.
+#[derive(Debug, Clone)]
+pub struct CommentLocks {
+    poster: Poster,
+    mirror: Arc<Mirror>,
+    watermark: Timestamp,
+}
+
+impl CommentLocks {
+    /// Makes the store. `watermark` is the time `init` wrote: older issues are not read at the first reading.
+    #[must_use]
+    pub const fn new(poster: Poster, mirror: Arc<Mirror>, watermark: Timestamp) -> Self {
+        Self {
+            poster,
+            mirror,
+            watermark,
+        }
+    }
+
+    async fn read(&self, also: &BTreeSet<IssueKey>) -> Result<LockView, LockError> {
+        let view = self
+            .mirror
+            .refresh(
+                &*self.poster.tracker,
+                &self.poster.protocol,
+                self.watermark,
+                also,
+            )
+            .await
+            .map_err(|e| LockError::Unreadable { source: e.into() })?;
+        let mut memos = Vec::new();
+        let mut tampered = Vec::new();
+        for m in view.issues.values() {
+            let (locks, distrust) = m.locks(&self.poster.protocol);
+            memos.extend(locks);
+            tampered.extend(distrust);
+        }
+        let date = view.date;
+        let state = fold(&memos, date);
+        tampered.extend(state.from_the_future().iter().cloned());
+        Ok(LockView {
+            state,
+            tampered,
+            date,
+            view,
+        })
+    }
+
+    /// Reads twice at most: what is found live in the first reading is read in full in the second.
+    async fn read_in_full(&self, own: &BTreeSet<IssueKey>) -> Result<LockView, LockError> {
+        let first = self.read(own).await?;
+        let live: BTreeSet<IssueKey> = first
+            .state
+            .blocking(first.date)
+            .map(|h| h.issue.clone())
+            .filter(|i| !own.contains(i))
+            .collect();
+        if live.is_empty() {
+            Ok(first)
+        } else {
+            self.read(&live).await
+        }
+    }
+
+    async fn post(
+        &self,
+        issue: &IssueKey,
+        nonce: &str,
+        kind: &LockKind,
+        text: String,
+    ) -> Result<Comment, LockError> {
+        let memo = LockMemo::memo(issue, nonce, kind, text);
+        let reply = self
+            .poster
+            .post(issue, memo)
+            .await
+            .map_err(|e| LockError::Post {
+                issue: issue.clone(),
+                source: e.into(),
+            })?;
+        Ok(reply.value)
+    }
+
+    fn record(&self, record: &Record) -> Result<(), LockError> {
+        self.poster
+            .journal
+            .append(self.poster.clock.now(), record)
+            .map(|_| ())
+            .map_err(|e| LockError::Journal { source: e.into() })
+    }
+
+    /// Decides what became of one posted claim in a reading after the settle.
+    fn judge(&self, read: &LockView, request: &LockRequest, id: CommentId) -> Judgement {
+        if let Some(t) = read.distrust(&request.issue) {
+            return Judgement::Tampered(t.reason.clone());
+        }
+        let Some(live) = read.state.live_claim(id, read.date) else {
+            return Judgement::Lost;
+        };
+        let current = read
+            .view
+            .issues
+            .get(&request.issue)
+            .and_then(|m| m.current_round());
+        if current == Some(request.claim.round) {
+            Judgement::Won(Box::new(live.clone()))
+        } else {
+            Judgement::NotCurrent
+        }
+    }
+}
+
+enum Judgement {
+    Won(Box<LiveClaim>),
+    Lost,
+    NotCurrent,
+    Tampered(String),
+}
+
+/// A claim that was posted and is waited for.
+struct Posted {
+    at: usize,
+    id: CommentId,
+    nonce: String,
+    sent: Duration,
+}
+
+fn held_by(h: &LiveClaim, key: &impl std::fmt::Display) -> LockOutcome {
+    LockOutcome::Held {
+        by: format!("{} holds {key} (claim {}, until {})", h.issue, h.id, h.end),
+        holder: Some(h.issue.clone()),
+    }
+}
+
+#[async_trait]
+impl LockStore for CommentLocks {
+    async fn live(&self, own: &BTreeSet<IssueKey>) -> Result<LockView, LockError> {
+        self.read_in_full(own).await
+    }
+
+    async fn acquire(&self, requests: &[LockRequest]) -> Result<Vec<LockOutcome>, LockError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own: BTreeSet<IssueKey> = requests.iter().map(|r| r.issue.clone()).collect();
+        let before = self.read_in_full(&own).await?;
+        let mut outcomes: Vec<Option<LockOutcome>> = Vec::with_capacity(requests.len());
+        let mut posted: Vec<Posted> = Vec::new();
+        for (at, request) in requests.iter().enumerate() {
+            let in_batch = posted.iter().find_map(|p| {
+                let other = requests.get(p.at)?;
+                let keys = request
+                    .claim
+                    .resources
+                    .first_meeting(&other.claim.resources)?;
+                Some((other.issue.clone(), keys.0.to_string()))
+            });
+            let outcome = if let Some(t) = before.distrust(&request.issue) {
+                Some(LockOutcome::Tampered {
+                    reason: t.reason.clone(),
+                })
+            } else if let Some((h, key, _)) =
+                before.state.blocker(&request.claim.resources, before.date)
+            {
+                Some(held_by(h, &key))
+            } else if let Some((issue, key)) = in_batch {
+                Some(LockOutcome::Held {
+                    by: format!("{issue} takes {key}"),
+                    holder: Some(issue),
+                })
+            } else {
+                let nonce = random::nonce();
+                // The holder counts from before the first sending.
+                let sent = self.poster.clock.elapsed();
+                let kind = LockKind::Claim(Box::new(request.claim.clone()));
+                let comment = self
+                    .post(&request.issue, &nonce, &kind, request.text.clone())
+                    .await?;
+                posted.push(Posted {
+                    at,
+                    id: comment.id,
+                    nonce,
+                    sent,
+                });
+                None
+            };
+            outcomes.push(outcome);
+        }
+        if !posted.is_empty() {
+            self.poster.clock.sleep(self.poster.tracker.settle()).await;
+            let after = self.read_in_full(&own).await?;
+            for p in posted {
+                let Some(request) = requests.get(p.at) else {
+                    continue;
+                };
+                let outcome = match self.judge(&after, request, p.id) {
+                    Judgement::Won(live) => {
+                        self.record(&Record::ClaimWon {
+                            issue: request.issue.clone(),
+                            claim: p.id,
+                            nonce: p.nonce.clone(),
+                            round: request.claim.round,
+                            run: request.claim.run.clone(),
+                        })?;
+                        LockOutcome::Acquired(Box::new(LockRecord {
+                            issue: request.issue.clone(),
+                            id: p.id,
+                            // After a repost the lowest comment with this nonce is the claim.
+                            nonce: live.nonce,
+                            deadline: (p.sent + live.claim.lease).saturating_sub(MARGIN),
+                            claim: live.claim,
+                        }))
+                    }
+                    Judgement::Lost => after
+                        .state
+                        .blocker(&request.claim.resources, after.date)
+                        .map_or_else(
+                            || LockOutcome::Held {
+                                by: "somebody who has let go again".into(),
+                                holder: None,
+                            },
+                            |(h, key, _)| held_by(h, &key),
+                        ),
+                    Judgement::NotCurrent => {
+                        let kind = LockKind::Release {
+                            claim: p.id,
+                            reason: "revoked".into(),
+                            by: Ender::Run(request.claim.run.clone()),
+                        };
+                        let text = "The issue left its status while the lock was taken.".to_owned();
+                        self.post(&request.issue, &random::nonce(), &kind, text)
+                            .await?;
+                        LockOutcome::NotCurrent
+                    }
+                    Judgement::Tampered(reason) => LockOutcome::Tampered { reason },
+                };
+                if let Some(slot) = outcomes.get_mut(p.at) {
+                    *slot = Some(outcome);
+                }
+            }
+        }
+        Ok(outcomes
+            .into_iter()
+            .map(|o| {
+                o.unwrap_or(LockOutcome::Held {
+                    by: "nobody".into(),
+                    holder: None,
+                })
+            })
+            .collect())
+    }
+
+    async fn renew(&self, lock: &WorkLock) -> Result<Option<Duration>, LockError> {
+        let sent = self.poster.clock.elapsed();
+        let kind = LockKind::Beat {
+            claim: lock.id(),
+            lease: BEAT_LEASE,
+        };
+        let text = format!("Still at work on {}.", lock.issue());
+        let beat = self
+            .post(lock.issue(), &random::nonce(), &kind, text)
+            .await?;
+        self.poster.clock.sleep(self.poster.tracker.settle()).await;
+        let own = BTreeSet::from([lock.issue().clone()]);
+        let read = self.read(&own).await?;
+        let seen = read
+            .view
+            .issues
+            .get(lock.issue())
+            .is_some_and(|m| m.comments.iter().any(|c| c.id == beat.id));
+        let live = read.state.live_claim(lock.id(), read.date).is_some();
+        Ok((seen && live).then(|| (sent + BEAT_LEASE).saturating_sub(MARGIN)))
+    }
+
+    async fn submit(
+        &self,
+        lock: &WorkLock,
+        patch: &PatchId,
+        text: String,
+    ) -> Result<bool, LockError> {
+        let own = BTreeSet::from([lock.issue().clone()]);
+        let before = self.read(&own).await?;
+        let submitted = |read: &LockView| {
+            read.state
+                .live_claim(lock.id(), read.date)
+                .map(|h| h.submitted.clone())
+        };
+        if submitted(&before) == Some(Some(patch.clone())) {
+            return Ok(true);
+        }
+        let kind = LockKind::Submit {
+            claim: lock.id(),
+            patch: patch.clone(),
+        };
+        self.post(lock.issue(), &random::nonce(), &kind, text)
+            .await?;
+        let after = self.read(&own).await?;
+        Ok(submitted(&after) == Some(Some(patch.clone())))
+    }
+
+    async fn end(&self, claim: &ClaimRef, how: &EndKind, text: String) -> Result<(), LockError> {
+        let own = BTreeSet::from([claim.issue.clone()]);
+        let read = self.read(&own).await?;
+        let already = match how {
+            EndKind::Landed { .. } => read.state.has_landed(&claim.issue, claim.round),
+            EndKind::Release { .. } | EndKind::Refused { .. } => read
+                .state
+                .ended(claim.comment)
+                .is_some_and(|e| !matches!(e.fate, super::fold::Fate::Expired { patch: Some(_) })),
+        };
+        if already {
+            return Ok(());
+        }
+        let claim_id = claim.comment;
+        let kind = match how.clone() {
+            EndKind::Release { reason, by } => LockKind::Release {
+                claim: claim_id,
+                reason,
+                by,
+            },
+            EndKind::Refused { reason } => LockKind::Refused {
+                claim: claim_id,
+                reason,
+                by: Ender::Integrator,
+            },
+            EndKind::Landed { commit } => LockKind::Landed {
+                claim: claim_id,
+                round: claim.round,
+                commit,
+            },
+        };
+        self.post(&claim.issue, &random::nonce(), &kind, text)
+            .await?;
+        Ok(())
+    }
+
+    async fn park(&self, claim: &ClaimRef) -> Result<(), LockError> {
+        let kind = LockKind::Beat {
+            claim: claim.comment,
+            lease: super::fold::PARK,
+        };
+        let text = "The patch still waits for its OK.".to_owned();
+        self.post(&claim.issue, &random::nonce(), &kind, text)
+            .await?;
+        Ok(())
+    }
+}

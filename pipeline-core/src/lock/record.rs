@@ -1,0 +1,514 @@
+//! The lock memos, read and written.
+
+use std::time::Duration;
+
+use crate::agent::RunId;
+use crate::clock::Timestamp;
+use crate::conflict::ConflictKey;
+use crate::conflict::ResourceSet;
+use crate::conflict::Scope;
+use crate::issue::Comment;
+use crate::issue::CommentId;
+use crate::issue::EventId;
+use crate::issue::IssueKey;
+use crate::memo::Fields;
+use crate::memo::Memo;
+use crate::memo::MemoKind;
+use crate::memo::decode_value;
+use crate::memo::encode_value;
+use crate::workspace::BaseRevision;
+use crate::workspace::CommitId;
+use crate::workspace::PatchId;
+use crate::workspace::Target;
+
+/// Most `files:` lines of a claim; what exceeds them is counted in one more line.
+const MOST_FILES: usize = 200;
+
+/// A work-start lock as it is posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The run it is for.
+    pub run: RunId,
+    /// The approving start event.
+    pub round: EventId,
+    /// Counts for people only.
+    pub attempt: u32,
+    /// How long it holds without a beat.
+    pub lease: Duration,
+    /// Where the work starts.
+    pub base: BaseRevision,
+    /// What it holds.
+    pub resources: ResourceSet,
+    /// Digest of the conflict rules the keys were derived by.
+    pub rules: String,
+    /// The declared files.
+    pub files: Vec<String>,
+    /// The worker slot and agent, for people.
+    pub agent: String,
+    /// The workspace, for people.
+    pub workdir: String,
+    /// The integrator's name and the id of the (machine, repository) that keeps the patch.
+    pub integrator: Integrator,
+    /// For a claim made anew for a patch that was submitted under an expired one: no run follows.
+    pub patch: Option<PatchId>,
+}
+
+/// Who integrates what comes out of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Integrator {
+    /// The configured name (`main-codex`).
+    pub name: String,
+    /// The id of the (machine, repository) that keeps the patch.
+    pub id: String,
+}
+
+/// Who says that a claim is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ender {
+    /// The integrator.
+    Integrator,
+    /// The run that holds the claim.
+    Run(RunId),
+    /// Somebody else: another pipeline, or a person through it.
+    Other,
+}
+
+/// What a lock memo says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockKind {
+    /// Work is about to start.
+    Claim(Box<Claim>),
+    /// The holder is alive.
+    Beat {
+        /// The claim.
+        claim: CommentId,
+        /// The lease from now on.
+        lease: Duration,
+    },
+    /// The patch is handed over.
+    Submit {
+        /// The claim.
+        claim: CommentId,
+        /// The patch.
+        patch: PatchId,
+    },
+    /// The round's patch is in the target.
+    Landed {
+        /// The claim.
+        claim: CommentId,
+        /// Its round.
+        round: EventId,
+        /// The commit.
+        commit: Option<CommitId>,
+    },
+    /// The integrator gave the patch back.
+    Refused {
+        /// The claim.
+        claim: CommentId,
+        /// In one word.
+        reason: String,
+        /// Who says so.
+        by: Ender,
+    },
+    /// The claim is given up.
+    Release {
+        /// The claim.
+        claim: CommentId,
+        /// In one word.
+        reason: String,
+        /// Who says so.
+        by: Ender,
+    },
+}
+
+impl LockKind {
+    /// Returns the claim it speaks of; `None` for a claim itself.
+    #[must_use]
+    pub const fn claim(&self) -> Option<CommentId> {
+        match self {
+            Self::Claim(_) => None,
+            Self::Beat { claim, .. }
+            | Self::Submit { claim, .. }
+            | Self::Landed { claim, .. }
+            | Self::Refused { claim, .. }
+            | Self::Release { claim, .. } => Some(*claim),
+        }
+    }
+
+    /// Returns the word for journal and log.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Claim(_) => "claim",
+            Self::Beat { .. } => "beat",
+            Self::Submit { .. } => "submit",
+            Self::Landed { .. } => "landed",
+            Self::Refused { .. } => "refused",
+            Self::Release { .. } => "release",
+        }
+    }
+}
+
+/// One lock memo with where and when it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockMemo {
+    /// The issue.
+    pub issue: IssueKey,
+    /// Its comment.
+    pub id: CommentId,
+    /// The server's time.
+    pub time: Timestamp,
+    /// Equal only between re-posts of this memo.
+    pub nonce: String,
+    /// What it says.
+    pub kind: LockKind,
+}
+
+impl LockMemo {
+    /// Reads a lock memo from one of our memos; `None` if it is another kind of memo.
+    ///
+    /// # Errors
+    /// What is missing or malformed: the issue is then tampered.
+    pub fn read(issue: &IssueKey, comment: &Comment, memo: &Memo) -> Result<Option<Self>, String> {
+        let f = Reader {
+            fields: &memo.fields,
+        };
+        let kind = match memo.kind {
+            MemoKind::WorkStart => LockKind::Claim(Box::new(f.claim(issue)?)),
+            MemoKind::WorkDone => LockKind::Submit {
+                claim: f.reference()?,
+                patch: f.parsed("patch", PatchId::new)?,
+            },
+            MemoKind::WorkStatus => match f.text("kind")? {
+                "beat" => LockKind::Beat {
+                    claim: f.reference()?,
+                    lease: f.lease()?,
+                },
+                "landed" => LockKind::Landed {
+                    claim: f.reference()?,
+                    round: EventId(f.number("round")?),
+                    commit: memo
+                        .fields
+                        .one("commit")
+                        .and_then(|c| CommitId::new(c).ok()),
+                },
+                "refused" => LockKind::Refused {
+                    claim: f.reference()?,
+                    reason: f.text("reason")?.to_owned(),
+                    by: f.ender()?,
+                },
+                "release" => LockKind::Release {
+                    claim: f.reference()?,
+                    reason: f.text("reason")?.to_owned(),
+                    by: f.ender()?,
+                },
+                _ => return Ok(None),
+            },
+            MemoKind::Triage | MemoKind::LocalCheck | MemoKind::Recheck => return Ok(None),
+        };
+        let nonce = f.text("nonce")?.to_owned();
+        if nonce.len() != 32 || !nonce.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err("`nonce` is not 32 hexadecimal digits".into());
+        }
+        Ok(Some(Self {
+            issue: issue.clone(),
+            id: comment.id,
+            time: comment.created,
+            nonce,
+            kind,
+        }))
+    }
+
+    /// Returns the memo to post.
+    #[must_use]
+    pub fn memo(issue: &IssueKey, nonce: &str, kind: &LockKind, text: String) -> Memo {
+        let f = Fields::new();
+        let (memo_kind, fields) = match kind {
+            LockKind::Claim(claim) => (MemoKind::WorkStart, claim_fields(issue, claim)),
+            LockKind::Submit { claim, patch } => (
+                MemoKind::WorkDone,
+                f.with("issue", issue.as_str())
+                    .with("result", "patch submitted")
+                    .with("ref", claim.to_string())
+                    .with("patch", patch.as_str()),
+            ),
+            LockKind::Beat { claim, lease } => (
+                MemoKind::WorkStatus,
+                f.with("kind", "beat")
+                    .with("ref", claim.to_string())
+                    .with("lease-s", lease.as_secs().to_string()),
+            ),
+            LockKind::Landed {
+                claim,
+                round,
+                commit,
+            } => {
+                let mut f = f
+                    .with("kind", "landed")
+                    .with("ref", claim.to_string())
+                    .with("round", round.to_string());
+                if let Some(commit) = commit {
+                    f.push("commit", commit.as_str());
+                }
+                (MemoKind::WorkStatus, f)
+            }
+            LockKind::Refused { claim, reason, by } | LockKind::Release { claim, reason, by } => {
+                let mut f = f
+                    .with("kind", kind.word())
+                    .with("ref", claim.to_string())
+                    .with("reason", reason);
+                match by {
+                    Ender::Integrator => f.push("by", "integrator"),
+                    Ender::Run(run) => f.push("run", run.as_str()),
+                    Ender::Other => f.push("by", "other"),
+                }
+                (MemoKind::WorkStatus, f)
+            }
+        };
+        Memo::new(memo_kind, fields.with("nonce", nonce), text)
+    }
+}
+
+fn claim_fields(issue: &IssueKey, c: &Claim) -> Fields {
+    let target = encode_value(c.base.target.as_str());
+    let mut f = Fields::new()
+        .with("issue", issue.as_str())
+        .with("agent", encode_value(&c.agent))
+        .with("base", format!("{target} @ {}", c.base.commit.short()))
+        .with("workdir", encode_value(&c.workdir));
+    for file in c.files.iter().take(MOST_FILES) {
+        f.push("files", encode_value(file));
+    }
+    if c.files.len() > MOST_FILES {
+        f.push("files-more", (c.files.len() - MOST_FILES).to_string());
+    }
+    f.push(
+        "integrator",
+        format!(
+            "{} ({})",
+            encode_value(&c.integrator.name),
+            encode_value(&c.integrator.id)
+        ),
+    );
+    f.push("run", c.run.as_str());
+    f.push("round", c.round.to_string());
+    f.push("attempt", c.attempt.to_string());
+    f.push("lease-s", c.lease.as_secs().to_string());
+    f.push("repo", encode_value(&c.resources.scope().repo));
+    f.push("target", target);
+    f.push("base-commit", c.base.commit.as_str());
+    f.push("rules", &c.rules);
+    for line in c.resources.lines() {
+        f.push("res", line);
+    }
+    if let Some(patch) = &c.patch {
+        f.push("patch", patch.as_str());
+    }
+    f
+}
+
+struct Reader<'a> {
+    fields: &'a Fields,
+}
+
+impl Reader<'_> {
+    fn text(&self, key: &str) -> Result<&str, String> {
+        self.fields
+            .one(key)
+            .ok_or_else(|| format!("it has not exactly one `{key}:` line"))
+    }
+
+    fn number(&self, key: &str) -> Result<u64, String> {
+        self.text(key)?
+            .parse()
+            .map_err(|_| format!("`{key}` is not a number"))
+    }
+
+    fn parsed<T, E>(&self, key: &str, read: impl Fn(String) -> Result<T, E>) -> Result<T, String> {
+        read(self.text(key)?.to_owned()).map_err(|_| format!("`{key}` is malformed"))
+    }
+
+    fn decoded(&self, key: &str) -> Result<String, String> {
+        Ok(decode_value(self.text(key)?).into_owned())
+    }
+
+    fn reference(&self) -> Result<CommentId, String> {
+        self.number("ref").map(CommentId)
+    }
+
+    fn lease(&self) -> Result<Duration, String> {
+        // Eight days are above everything we write; more would be a lock without an end.
+        let secs = self.number("lease-s")?;
+        if secs <= 8 * 86_400 {
+            Ok(Duration::from_secs(secs))
+        } else {
+            Err("`lease-s` is over eight days".into())
+        }
+    }
+
+    fn ender(&self) -> Result<Ender, String> {
+        if let Some(run) = self.fields.one("run") {
+            return RunId::new(run)
+                .map(Ender::Run)
+                .map_err(|_| "`run` is malformed".into());
+        }
+        Ok(match self.text("by")? {
+            "integrator" => Ender::Integrator,
+            _ => Ender::Other,
+        })
+    }
+
+    fn claim(&self, issue: &IssueKey) -> Result<Claim, String> {
+        if self.text("issue")? != issue.as_str() {
+            return Err("it was copied from another issue".into());
+        }
+        let target = Target::new(self.decoded("target")?).map_err(|_| "`target` is malformed")?;
+        let scope = Scope::new(self.decoded("repo")?, target.as_str());
+        let keys = self
+            .fields
+            .all("res")
+            .into_iter()
+            .map(|line| {
+                line.parse::<ConflictKey>()
+                    .map_err(|_| "a `res:` line is malformed")
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let integrator = self.text("integrator")?;
+        let (name, id) = integrator
+            .strip_suffix(')')
+            .and_then(|s| s.split_once(" ("))
+            .ok_or("`integrator` is not `name (id)`")?;
+        let patch = match self.fields.one("patch") {
+            Some(_) => Some(self.parsed("patch", PatchId::new)?),
+            None => None,
+        };
+        Ok(Claim {
+            run: self.parsed("run", RunId::new)?,
+            round: EventId(self.number("round")?),
+            attempt: u32::try_from(self.number("attempt")?).unwrap_or(u32::MAX),
+            lease: self.lease()?,
+            base: BaseRevision {
+                target,
+                commit: self.parsed("base-commit", CommitId::new)?,
+            },
+            resources: ResourceSet::posted(scope, keys),
+            rules: self.text("rules")?.to_owned(),
+            files: self
+                .fields
+                .all("files")
+                .into_iter()
+                .map(|f| decode_value(f).into_owned())
+                .collect(),
+            agent: self.decoded("agent")?,
+            workdir: self.decoded("workdir")?,
+            integrator: Integrator {
+                name: decode_value(name).into_owned(),
+                id: decode_value(id).into_owned(),
+            },
+            patch,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::issue::Account;
+    use crate::memo::Markers;
+    use crate::memo::Parsed;
+    use crate::memo::SigningKeys;
+    use crate::tracker::PlainDialect;
+
+    pub(crate) fn claim(issue: &str, keys: &[&str]) -> Claim {
+        let scope = Scope::new("shop", "main");
+        let keys = keys.iter().map(|k| k.parse().expect("key"));
+        Claim {
+            run: RunId::new("run-1").expect("run"),
+            round: EventId(7),
+            attempt: 1,
+            lease: Duration::from_secs(1800),
+            base: BaseRevision {
+                target: Target::new("main").expect("target"),
+                commit: CommitId::new("0".repeat(40)).expect("commit"),
+            },
+            resources: ResourceSet::new(scope, issue, keys),
+            rules: "r1".into(),
+            files: vec!["app/ä b.rs".into(), "@x#1".into()],
+            agent: "codex-1".into(),
+            workdir: "run-1".into(),
+            integrator: Integrator {
+                name: "main-codex".into(),
+                id: "host-a/shop".into(),
+            },
+            patch: None,
+        }
+    }
+
+    #[test]
+    fn every_lock_memo_reads_back_as_it_was_written() {
+        let issue = IssueKey::new("A-1").expect("key");
+        let c = CommentId(5);
+        let run = RunId::new("run-1").expect("run");
+        let patch = PatchId::of(b"x");
+        let anew = Claim {
+            patch: Some(patch.clone()),
+            ..claim("A-1", &["path:a"])
+        };
+        let kinds = [
+            LockKind::Claim(Box::new(claim("A-1", &["api:points", "path:a%20b"]))),
+            LockKind::Claim(Box::new(anew)),
+            LockKind::Beat {
+                claim: c,
+                lease: Duration::from_secs(60),
+            },
+            LockKind::Submit { claim: c, patch },
+            LockKind::Landed {
+                claim: c,
+                round: EventId(7),
+                commit: None,
+            },
+            LockKind::Refused {
+                claim: c,
+                reason: "verify".into(),
+                by: Ender::Integrator,
+            },
+            LockKind::Release {
+                claim: c,
+                reason: "revoked".into(),
+                by: Ender::Run(run),
+            },
+            LockKind::Release {
+                claim: c,
+                reason: "person".into(),
+                by: Ender::Other,
+            },
+        ];
+        for kind in kinds {
+            let nonce = crate::random::nonce();
+            let memo = LockMemo::memo(&issue, &nonce, &kind, "said".into());
+            let keys = SigningKeys::new("t");
+            let body = memo.render(&Markers::default(), &PlainDialect, &issue, &keys);
+            let read = Memo::parse(&body, &Markers::default(), &issue, &keys, false);
+            let Parsed::Memo(read) = read else {
+                panic!("{read:?}")
+            };
+            let bot = Account::new("bot", None, "bot");
+            let comment = Comment::new(CommentId(9), bot, body, Timestamp::EPOCH);
+            let lock = LockMemo::read(&issue, &comment, &read)
+                .expect("reads")
+                .expect("a lock memo");
+            assert_eq!((lock.kind, lock.nonce), (kind, nonce));
+        }
+    }
+
+    #[test]
+    fn a_claim_copied_to_another_issue_is_tampered() {
+        let issue = IssueKey::new("A-1").expect("key");
+        let kind = LockKind::Claim(Box::new(claim("A-1", &[])));
+        let memo = LockMemo::memo(&issue, &crate::random::nonce(), &kind, String::new());
+        let bot = Account::new("bot", None, "bot");
+        let comment = Comment::new(CommentId(9), bot, "", Timestamp::EPOCH);
+        let other = IssueKey::new("A-2").expect("key");
+        assert!(LockMemo::read(&other, &comment, &memo).is_err());
+    }
+}

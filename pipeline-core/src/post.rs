@@ -1,0 +1,284 @@
+//! Sending memos: journaled first, sent once, looked for before anything is repeated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::issue::Comment;
+use crate::issue::IssueKey;
+use crate::journal::Journal;
+use crate::journal::JournalError;
+use crate::journal::Record;
+use crate::memo::Memo;
+use crate::random;
+use crate::secret::Redactor;
+use crate::status::Transition;
+use crate::thread::Protocol;
+use crate::thread::Voice;
+use crate::tracker::Reply;
+use crate::tracker::Tracker;
+use crate::tracker::TrackerError;
+
+/// Times a memo is sent before it is left to the next tick.
+const MOST_SENDINGS: u32 = 3;
+/// A day, over which posts are counted.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Posts memos.
+#[derive(Debug, Clone)]
+pub struct Poster {
+    /// Where.
+    pub tracker: Arc<dyn Tracker>,
+    /// Who we are.
+    pub protocol: Arc<Protocol>,
+    /// What is about to happen.
+    pub journal: Arc<dyn Journal>,
+    /// Waits.
+    pub clock: Arc<dyn Clock>,
+    /// What must never be posted.
+    pub redactor: Arc<Redactor>,
+    /// Most memos of ours in one issue and day.
+    pub most_per_day: usize,
+}
+
+/// Why a memo was not posted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostError {
+    /// The tracker refused or could not be reached.
+    #[error("the memo was not posted on {issue}")]
+    Tracker {
+        /// The issue.
+        issue: IssueKey,
+        /// Why.
+        #[source]
+        source: TrackerError,
+    },
+    /// The journal could not be written.
+    #[error("nothing was posted on {issue}, because the journal cannot be written")]
+    Journal {
+        /// The issue.
+        issue: IssueKey,
+        /// Why.
+        #[source]
+        source: JournalError,
+    },
+    /// It contains a secret.
+    #[error("the memo for {issue} contains a secret of this pipeline and was not posted")]
+    Secret {
+        /// The issue.
+        issue: IssueKey,
+    },
+    /// Too many today.
+    #[error(
+        "{issue} already has {most} of our comments within a day: nothing more is posted there today"
+    )]
+    TooMany {
+        /// The issue.
+        issue: IssueKey,
+        /// The cap.
+        most: usize,
+    },
+}
+
+impl PostError {
+    /// Returns what the tracker said, if it was the tracker.
+    #[must_use]
+    pub const fn tracker(&self) -> Option<&TrackerError> {
+        match self {
+            Self::Tracker { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl Poster {
+    /// Posts a memo under a fresh nonce (or the one its fields carry) and returns the comment.
+    ///
+    /// # Errors
+    /// [`PostError`]; after a lost reply the thread was searched for the nonce before it was sent again.
+    ///
+    /// # Cancel safety
+    /// A dropped future may have posted; the journal has the nonce and the body.
+    pub async fn post(&self, issue: &IssueKey, memo: Memo) -> Result<Reply<Comment>, PostError> {
+        let (nonce, body) = self.ready(issue, memo).await?;
+        let mut sendings = 0;
+        loop {
+            sendings += 1;
+            match self.tracker.add_comment(issue, &body).await {
+                Ok(reply) => {
+                    self.done(issue, &nonce, &reply.value)?;
+                    return Ok(reply);
+                }
+                Err(e @ TrackerError::OutcomeUnknown { .. }) => {
+                    // Only after D is an absent comment certainly absent.
+                    self.clock.sleep(self.tracker.settle()).await;
+                    match self.find(issue, &nonce).await? {
+                        Some(reply) => {
+                            self.done(issue, &nonce, &reply.value)?;
+                            return Ok(reply);
+                        }
+                        None if sendings < MOST_SENDINGS => {}
+                        None => return Err(failed(issue, e)),
+                    }
+                }
+                Err(e) => {
+                    self.dropped(issue, &nonce)?;
+                    return Err(failed(issue, e));
+                }
+            }
+        }
+    }
+
+    /// Moves an issue, with its memo in the same request where the tracker can, else before the move.
+    ///
+    /// # Errors
+    /// [`PostError`]; a memo that stands without its move is completed by the next tick.
+    pub async fn post_and_move(
+        &self,
+        issue: &IssueKey,
+        memo: Memo,
+        step: &Transition,
+    ) -> Result<(), PostError> {
+        if !self.tracker.capabilities().comment_with_transition {
+            self.post(issue, memo).await?;
+            return self.move_only(issue, step).await;
+        }
+        let (nonce, body) = self.ready(issue, memo).await?;
+        match self.tracker.transition(issue, step, Some(&body)).await {
+            Ok(Reply {
+                value: Some(comment),
+                ..
+            }) => self.done(issue, &nonce, &comment),
+            Ok(Reply { value: None, .. }) => Ok(()),
+            Err(e @ TrackerError::OutcomeUnknown { .. }) => {
+                self.clock.sleep(self.tracker.settle()).await;
+                match self.find(issue, &nonce).await? {
+                    Some(reply) => self.done(issue, &nonce, &reply.value),
+                    None => Err(failed(issue, e)),
+                }
+            }
+            Err(e) => {
+                self.dropped(issue, &nonce)?;
+                Err(failed(issue, e))
+            }
+        }
+    }
+
+    /// Makes only the move.
+    ///
+    /// # Errors
+    /// [`PostError::Tracker`].
+    pub async fn move_only(&self, issue: &IssueKey, step: &Transition) -> Result<(), PostError> {
+        match self.tracker.transition(issue, step, None).await {
+            Ok(_) => Ok(()),
+            // Somebody, perhaps we in an earlier life, has made the very move.
+            Err(TrackerError::StatusChanged { found, .. }) if found == *step.to() => Ok(()),
+            Err(e) => Err(failed(issue, e)),
+        }
+    }
+
+    async fn ready(&self, issue: &IssueKey, memo: Memo) -> Result<(String, String), PostError> {
+        let mut memo = memo;
+        let nonce = match memo.fields.one("nonce") {
+            Some(nonce) => nonce.to_owned(),
+            None => {
+                let nonce = random::nonce();
+                memo.fields.push("nonce", &nonce);
+                nonce
+            }
+        };
+        let dialect = self.tracker.dialect();
+        let markers = &self.protocol.markers;
+        let body =
+            memo.neutralise(dialect, markers)
+                .render(markers, dialect, issue, &self.protocol.keys);
+        if self.redactor.finds(&body) {
+            return Err(PostError::Secret {
+                issue: issue.clone(),
+            });
+        }
+        let thread = self
+            .tracker
+            .comments(issue)
+            .await
+            .map_err(|e| failed(issue, e))?;
+        let since = thread.date.minus(DAY);
+        let ours = thread
+            .value
+            .iter()
+            .filter(|c| c.created > since && self.protocol.is_ours(&c.author))
+            .count();
+        if ours >= self.most_per_day {
+            return Err(PostError::TooMany {
+                issue: issue.clone(),
+                most: self.most_per_day,
+            });
+        }
+        self.record(
+            issue,
+            &Record::PostIntent {
+                issue: issue.clone(),
+                nonce: nonce.clone(),
+                kind: format!("{:?}", memo.kind),
+                body: body.clone(),
+            },
+        )?;
+        Ok((nonce, body))
+    }
+
+    async fn find(
+        &self,
+        issue: &IssueKey,
+        nonce: &str,
+    ) -> Result<Option<Reply<Comment>>, PostError> {
+        let Reply { value, date } = self
+            .tracker
+            .comments(issue)
+            .await
+            .map_err(|e| failed(issue, e))?;
+        let found = value
+            .into_iter()
+            .find(|c| match self.protocol.voice(issue, c) {
+                Voice::Ours(memo) => memo.fields.one("nonce") == Some(nonce),
+                Voice::Tampered(_) | Voice::Person | Voice::Nobody => false,
+            });
+        Ok(found.map(|c| Reply::new(c, date)))
+    }
+
+    fn done(&self, issue: &IssueKey, nonce: &str, comment: &Comment) -> Result<(), PostError> {
+        self.record(
+            issue,
+            &Record::PostDone {
+                nonce: nonce.to_owned(),
+                comment: comment.id,
+            },
+        )
+    }
+
+    fn dropped(&self, issue: &IssueKey, nonce: &str) -> Result<(), PostError> {
+        self.record(
+            issue,
+            &Record::PostDropped {
+                nonce: nonce.to_owned(),
+            },
+        )
+    }
+
+    fn record(&self, issue: &IssueKey, record: &Record) -> Result<(), PostError> {
+        self.journal
+            .append(self.clock.now(), record)
+            .map(|_| ())
+            .map_err(|source| PostError::Journal {
+                issue: issue.clone(),
+                source,
+            })
+    }
+}
+
+fn failed(issue: &IssueKey, source: TrackerError) -> PostError {
+    PostError::Tracker {
+        issue: issue.clone(),
+        source,
+    }
+}
