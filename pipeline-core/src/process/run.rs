@@ -1,0 +1,436 @@
+//! Seeing a child to its end.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::ChildStderr;
+use tokio::process::ChildStdin;
+use tokio::process::ChildStdout;
+use tokio::signal::unix::Signal as SignalStream;
+use tokio::signal::unix::SignalKind;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio::time::timeout;
+
+use super::capture::Collector;
+use super::capture::Flow;
+use super::capture::LineCutter;
+use super::capture::StdoutLine;
+use super::error::ProcessError;
+use super::identity::ProcessIdentity;
+use super::leader::Leader;
+use super::report::Ending;
+use super::report::Exit;
+use super::report::ProcessReport;
+use super::report::Stream;
+use super::spec::ProcessSpec;
+
+/// How long a killed child may take to leave before it is reported as it is.
+const KILL_CEILING: Duration = Duration::from_secs(5);
+/// How long an output may be silent after the child's end while a process that could not be found still holds it.
+const DRAIN_QUIET: Duration = Duration::from_millis(250);
+const DRAIN_CEILING: Duration = Duration::from_secs(2);
+const CHUNK: usize = 32 << 10;
+
+/// A child that was started. Dropping it ends its whole process tree before the drop returns.
+#[derive(Debug)]
+#[must_use = "dropping a running process ends it"]
+pub struct RunningProcess {
+    spec: ProcessSpec,
+    name: String,
+    leader: Leader,
+    started: Instant,
+    /// Whether the kernel ends everything inside with the child, so that nothing can have escaped.
+    namespaced: bool,
+    feed: Option<mpsc::Receiver<Vec<u8>>>,
+}
+
+impl RunningProcess {
+    pub(super) const fn new(
+        spec: ProcessSpec,
+        name: String,
+        leader: Leader,
+        started: Instant,
+        namespaced: bool,
+    ) -> Self {
+        Self {
+            spec,
+            name,
+            leader,
+            started,
+            namespaced,
+            feed: None,
+        }
+    }
+
+    /// Returns the child's identity, by which it can be found and ended after a restart.
+    ///
+    /// # Errors
+    /// Fails if the table of processes cannot be read.
+    pub fn identity(&self) -> Result<ProcessIdentity, ProcessError> {
+        self.leader
+            .identity()
+            .map_err(|source| ProcessError::Table { source })
+    }
+
+    /// Sees the child to its end: feeds it, collects what it says, and ends it at a limit or when `cancel` completes.
+    ///
+    /// Whatever ended it, its group was killed and its escaped processes were swept when this returns.
+    ///
+    /// # Errors
+    /// Fails only if the operating system does not say how the child fares; the tree was ended then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the whole process tree before the drop returns.
+    ///
+    /// # Panics
+    /// Panics outside of a tokio runtime with I/O and time enabled.
+    pub async fn finish(
+        self,
+        cancel: impl Future<Output = ()> + Send,
+    ) -> Result<ProcessReport, ProcessError> {
+        self.drive(cancel, None).await
+    }
+
+    /// As [`finish`](Self::finish), and hands every line of standard output to `on_line` as it comes.
+    ///
+    /// A line longer than `line_cap` bytes arrives as [`StdoutLine::Oversized`]. The reader runs between two reads: it
+    /// must not block.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    ///
+    /// # Cancel safety
+    /// As [`finish`](Self::finish).
+    ///
+    /// # Panics
+    /// As [`finish`](Self::finish).
+    pub async fn finish_lines(
+        self,
+        cancel: impl Future<Output = ()> + Send,
+        line_cap: usize,
+        on_line: &mut (dyn FnMut(StdoutLine<'_>) -> Flow + Send),
+    ) -> Result<ProcessReport, ProcessError> {
+        self.drive(
+            cancel,
+            Some(Lines {
+                cutter: LineCutter::new(line_cap),
+                on_line,
+            }),
+        )
+        .await
+    }
+
+    /// Keeps standard input open and writes to it whatever `input` yields, until `input` is closed.
+    ///
+    /// For programs that are talked with; only for a spec with [`ProcessSpec::keep_stdin_open`].
+    pub fn feed(mut self, input: mpsc::Receiver<Vec<u8>>) -> Self {
+        self.feed = Some(input);
+        self
+    }
+
+    async fn drive(
+        self,
+        cancel: impl Future<Output = ()> + Send,
+        lines: Option<Lines<'_>>,
+    ) -> Result<ProcessReport, ProcessError> {
+        let Self {
+            mut spec,
+            name,
+            mut leader,
+            started,
+            namespaced,
+            feed,
+        } = self;
+        let watch = |source| ProcessError::Watch {
+            program: name.clone(),
+            source,
+        };
+        // Before the first look at the child, so that no notice can fall between the two.
+        let mut signals = tokio::signal::unix::signal(SignalKind::child()).map_err(watch)?;
+        let mut io = Io::new(&mut leader, &mut spec, feed, lines).map_err(watch)?;
+
+        let mut ending = running(&spec, &leader, &mut signals, &mut io, cancel)
+            .await
+            .map_err(watch)?;
+        if ending != Ending::Exited {
+            leader.ask_to_end();
+            drop(timeout(spec.grace, until_exit(&leader, &mut signals, &mut io)).await);
+        }
+        leader.remember_family();
+        leader.kill();
+        drop(timeout(KILL_CEILING, until_exit(&leader, &mut signals, &mut io)).await);
+        let (escaped, left_behind) = match leader.sweeper() {
+            Some(sweeper) => {
+                sweeper.sweep().await;
+                (
+                    if namespaced { 0 } else { sweeper.ended() },
+                    sweeper.remaining(),
+                )
+            }
+            None => (0, 0),
+        };
+        let exit = leader.reap().map_err(watch)?;
+        drain(&mut io, &mut ending).await;
+        let (stdout, stderr) = io.finish(&mut ending);
+        let report = ProcessReport {
+            ending,
+            exit,
+            stdout,
+            stderr,
+            duration: started.elapsed(),
+            escaped,
+            left_behind,
+        };
+        if exit == Exit::Unknown || left_behind > 0 {
+            tracing::warn!(
+                program = name,
+                run = spec.run_id,
+                left_behind,
+                "a child's process tree could not be ended in time"
+            );
+        }
+        tracing::debug!(program = name, run = spec.run_id, ?ending, ?exit, escaped, duration = ?report.duration, "a child ended");
+        Ok(report)
+    }
+}
+
+/// Runs until the child exits or something says it must end.
+async fn running(
+    spec: &ProcessSpec,
+    leader: &Leader,
+    signals: &mut SignalStream,
+    io: &mut Io<'_>,
+    cancel: impl Future<Output = ()> + Send,
+) -> io::Result<Ending> {
+    let mut cancel = pin!(cancel);
+    let mut deadline = pin!(sleep(spec.deadline));
+    let mut stall = pin!(sleep(spec.stall.unwrap_or(Duration::MAX)));
+    loop {
+        // Limits first: a child that never stops talking must not outshout them.
+        let event = tokio::select! {
+            biased;
+            () = &mut cancel => return Ok(Ending::Cancelled),
+            () = &mut deadline => return Ok(Ending::Deadline),
+            () = &mut stall, if spec.stall.is_some() => return Ok(Ending::Stalled),
+            exited = leader.exited(signals) => return exited.map(|()| Ending::Exited),
+            event = io.next() => event,
+        };
+        match event {
+            IoEvent::Said => {
+                if let Some(time) = spec.stall {
+                    stall.as_mut().reset(tokio::time::Instant::now() + time);
+                }
+            }
+            IoEvent::Flooded(stream) => return Ok(Ending::Flooded(stream)),
+            IoEvent::Stop => return Ok(Ending::Stopped),
+            IoEvent::Quiet => {}
+        }
+    }
+}
+
+/// Waits for the child's exit while its outputs are read, since a child that ends may have last words that fill a pipe.
+async fn until_exit(leader: &Leader, signals: &mut SignalStream, io: &mut Io<'_>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = leader.exited(signals) => return,
+            _ = io.next() => {}
+        }
+    }
+}
+
+/// Reads what is still in the pipes. They end by themselves unless a process that could not be found holds them.
+async fn drain(io: &mut Io<'_>, ending: &mut Ending) {
+    io.stdin = None;
+    let drained = async {
+        while io.is_open() {
+            let Ok(event) = timeout(DRAIN_QUIET, io.next()).await else {
+                return;
+            };
+            match event {
+                // What a child says must not depend on whether it was faster than we were.
+                IoEvent::Flooded(stream) if *ending == Ending::Exited => {
+                    *ending = Ending::Flooded(stream);
+                }
+                IoEvent::Stop if *ending == Ending::Exited => *ending = Ending::Stopped,
+                IoEvent::Flooded(_) | IoEvent::Stop | IoEvent::Said | IoEvent::Quiet => {}
+            }
+        }
+    };
+    drop(timeout(DRAIN_CEILING, drained).await);
+}
+
+struct Lines<'a> {
+    cutter: LineCutter,
+    on_line: &'a mut (dyn FnMut(StdoutLine<'_>) -> Flow + Send),
+}
+
+enum IoEvent {
+    Said,
+    Flooded(Stream),
+    Stop,
+    Quiet,
+}
+
+struct Io<'a> {
+    stdin: Option<Input>,
+    stdout: Output<ChildStdout>,
+    stderr: Output<ChildStderr>,
+    lines: Option<Lines<'a>>,
+}
+
+impl<'a> Io<'a> {
+    fn new(
+        leader: &mut Leader,
+        spec: &mut ProcessSpec,
+        feed: Option<mpsc::Receiver<Vec<u8>>>,
+        lines: Option<Lines<'a>>,
+    ) -> io::Result<Self> {
+        let (stdin, stdout, stderr) = leader.pipes();
+        let stdin = stdin.map(ChildStdin::from_std).transpose()?;
+        Ok(Self {
+            stdin: stdin.map(|pipe| Input {
+                pipe,
+                pending: std::mem::take(&mut spec.stdin),
+                written: 0,
+                feed,
+            }),
+            stdout: Output::new(
+                stdout.map(ChildStdout::from_std).transpose()?,
+                Collector::new(spec.stdout),
+            ),
+            stderr: Output::new(
+                stderr.map(ChildStderr::from_std).transpose()?,
+                Collector::new(spec.stderr),
+            ),
+            lines,
+        })
+    }
+
+    const fn is_open(&self) -> bool {
+        self.stdout.pipe.is_some() || self.stderr.pipe.is_some()
+    }
+
+    /// Moves bytes in one direction. Never completes once everything is closed.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: each branch is a single read or write.
+    async fn next(&mut self) -> IoEvent {
+        let Self {
+            stdin,
+            stdout,
+            stderr,
+            lines,
+        } = self;
+        tokio::select! {
+            within = stdout.read() => match within {
+                Some(within) => {
+                    let flow = lines.as_mut().map_or(Flow::Continue, |lines| lines.cutter.feed(&stdout.chunk, lines.on_line));
+                    if flow == Flow::Stop {
+                        *lines = None;
+                    }
+                    said(within, flow, Stream::Stdout)
+                }
+                None => IoEvent::Quiet,
+            },
+            within = stderr.read() => within.map_or(IoEvent::Quiet, |within| said(within, Flow::Continue, Stream::Stderr)),
+            open = write(stdin) => {
+                if !open {
+                    *stdin = None;
+                }
+                IoEvent::Quiet
+            }
+        }
+    }
+
+    fn finish(self, ending: &mut Ending) -> (super::Captured, super::Captured) {
+        if let Some(mut lines) = self.lines
+            && lines.cutter.finish(lines.on_line) == Flow::Stop
+            && *ending == Ending::Exited
+        {
+            *ending = Ending::Stopped;
+        }
+        (self.stdout.kept.finish(), self.stderr.kept.finish())
+    }
+}
+
+const fn said(within: bool, flow: Flow, stream: Stream) -> IoEvent {
+    match (within, flow) {
+        (_, Flow::Stop) => IoEvent::Stop,
+        (false, Flow::Continue) => IoEvent::Flooded(stream),
+        (true, Flow::Continue) => IoEvent::Said,
+    }
+}
+
+struct Output<P> {
+    pipe: Option<P>,
+    kept: Collector,
+    chunk: Vec<u8>,
+}
+
+impl<P: AsyncRead + Unpin> Output<P> {
+    const fn new(pipe: Option<P>, kept: Collector) -> Self {
+        Self {
+            pipe,
+            kept,
+            chunk: Vec::new(),
+        }
+    }
+
+    /// Reads one chunk; answers whether the output is within its limit, or nothing at its end.
+    async fn read(&mut self) -> Option<bool> {
+        let Some(pipe) = &mut self.pipe else {
+            return std::future::pending().await;
+        };
+        self.chunk.clear();
+        self.chunk.reserve(CHUNK);
+        match pipe.read_buf(&mut self.chunk).await {
+            Ok(read) if read > 0 => Some(self.kept.take(&self.chunk)),
+            // A pipe cannot fail to be read but by being over.
+            Ok(_) | Err(_) => {
+                self.pipe = None;
+                None
+            }
+        }
+    }
+}
+
+struct Input {
+    pipe: ChildStdin,
+    pending: Vec<u8>,
+    written: usize,
+    feed: Option<mpsc::Receiver<Vec<u8>>>,
+}
+
+/// Writes one piece of input; answers whether there is more to come.
+async fn write(input: &mut Option<Input>) -> bool {
+    let Some(input) = input else {
+        return std::future::pending().await;
+    };
+    let rest = input.pending.get(input.written..).unwrap_or_default();
+    if !rest.is_empty() {
+        // A child that does not read its input is no failure of the run: what it says and leaves decides.
+        return match input.pipe.write(rest).await {
+            Ok(written) if written > 0 => {
+                input.written += written;
+                true
+            }
+            Ok(_) | Err(_) => false,
+        };
+    }
+    let Some(feed) = &mut input.feed else {
+        return false;
+    };
+    let Some(next) = feed.recv().await else {
+        return false;
+    };
+    input.pending = next;
+    input.written = 0;
+    true
+}

@@ -1,0 +1,189 @@
+//! Linux: `/proc`.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::process::PidfdFlags;
+use rustix::process::Signal;
+use rustix::process::getuid;
+use rustix::process::kill_process;
+use rustix::process::pidfd_open;
+use rustix::process::pidfd_send_signal;
+
+use super::Entry;
+use crate::process::sweep::RunMark;
+
+/// Returns the living processes of the own user; without a mark, none is marked.
+pub(in crate::process) fn snapshot(mark: Option<&RunMark>) -> io::Result<Vec<Entry>> {
+    let own = getuid().as_raw();
+    let mut entries = Vec::new();
+    for folder in fs::read_dir("/proc")? {
+        let Ok(folder) = folder else { continue };
+        let Some(pid) = folder
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        // Everything below may fail because the process has just ended, which is no failure of the snapshot.
+        if !folder.metadata().is_ok_and(|meta| meta.uid() == own) {
+            continue;
+        }
+        if let Some(stat) = stat_of(&folder.path()) {
+            let marked = mark.is_some_and(|mark| {
+                fs::read(folder.path().join("environ"))
+                    .is_ok_and(|environ| has_mark(&environ, mark))
+            });
+            entries.push(Entry {
+                pid,
+                parent: stat.parent,
+                group: stat.group,
+                start: stat.start,
+                marked,
+            });
+        }
+    }
+    Ok(entries)
+}
+
+/// Returns when a living process started: the boot's id and the clock ticks since, which no two processes of one number share.
+pub(in crate::process) fn start_of(pid: Pid) -> io::Result<Option<String>> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let stat = stat_of(Path::new(&format!("/proc/{}", pid.as_raw_nonzero())));
+    Ok(stat.map(|stat| format!("{}:{}", boot.trim(), stat.start)))
+}
+
+/// Kills exactly this process, even if it has ended meanwhile and its number is in use again.
+pub(in crate::process) fn kill(entry: &Entry) {
+    let Some(pid) = Pid::from_raw(entry.pid) else {
+        return;
+    };
+    let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(handle) => Some(handle),
+        Err(Errno::NOSYS | Errno::PERM) => None,
+        Err(_) => return,
+    };
+    // The handle stands for whoever has the number now: only with the same start is it the one that was seen.
+    let same = stat_of(Path::new(&format!("/proc/{}", entry.pid)))
+        .is_some_and(|stat| stat.start == entry.start);
+    if same {
+        // A process that ended in between is what was wanted.
+        let _ = handle.map_or_else(
+            || kill_process(pid, Signal::KILL),
+            |handle| pidfd_send_signal(handle, Signal::KILL),
+        );
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    parent: i32,
+    group: i32,
+    start: String,
+}
+
+fn stat_of(folder: &Path) -> Option<Stat> {
+    parse_stat(&fs::read(folder.join("stat")).ok()?)
+}
+
+/// Reads `/proc/PID/stat`; nothing for a process that is already dead.
+fn parse_stat(bytes: &[u8]) -> Option<Stat> {
+    // The name in parentheses is chosen by the process and may hold blanks, parentheses and invalid UTF-8; nothing after it can.
+    let after_name = bytes.rsplit(|byte| *byte == b')').next()?;
+    let mut fields = std::str::from_utf8(after_name)
+        .ok()?
+        .split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    // The process's start is field 22 of the line, and the group was field 5.
+    let start = fields.nth(16)?;
+    start
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| Stat {
+            parent,
+            group,
+            start: start.to_owned(),
+        })
+}
+
+fn has_mark(environ: &[u8], mark: &RunMark) -> bool {
+    environ
+        .split(|byte| *byte == 0)
+        .any(|variable| variable == mark.as_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LINE: &[u8] =
+        b"4242 (a) R 1 (b) S 17 23 23 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3";
+
+    #[test]
+    fn a_name_with_parentheses_forges_nothing() {
+        assert_eq!(
+            parse_stat(LINE),
+            Some(Stat {
+                parent: 17,
+                group: 23,
+                start: "987654".to_owned()
+            })
+        );
+    }
+
+    #[test]
+    fn the_dead_are_not_listed() {
+        let zombie: Vec<u8> = LINE
+            .to_vec()
+            .into_iter()
+            .map(|byte| if byte == b'S' { b'Z' } else { byte })
+            .collect();
+        assert_eq!(parse_stat(&zombie), None);
+    }
+
+    #[test]
+    fn a_mark_is_a_whole_variable() {
+        let has_mark = |environ: &[u8]| has_mark(environ, &RunMark::new("r1").unwrap());
+        assert!(has_mark(b"A=1\0PIPELINE_RUN=r1\0B=2\0"));
+        assert!(has_mark(b"PIPELINE_RUN=r1"));
+        assert!(!has_mark(b"A=1\0PIPELINE_RUN=r12\0"));
+        assert!(!has_mark(b"X_PIPELINE_RUN=r1\0"));
+        assert!(!has_mark(b""));
+    }
+
+    #[test]
+    fn the_own_process_is_found_with_its_start() {
+        let own = rustix::process::getpid();
+        let entries = snapshot(RunMark::new("nobody-has-this").as_ref()).unwrap();
+        let mine = entries
+            .iter()
+            .find(|entry| Some(entry.pid) == Some(own.as_raw_nonzero().get()))
+            .unwrap();
+        assert!(
+            start_of(own)
+                .unwrap()
+                .unwrap()
+                .ends_with(&format!(":{}", mine.start))
+        );
+        assert!(!mine.marked);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            parse_stat(&bytes);
+        }
+    }
+}

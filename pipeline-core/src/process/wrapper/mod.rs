@@ -1,0 +1,253 @@
+//! Wrappers: a command put before a child's own, which takes from it what it does not need.
+
+mod bubblewrap;
+mod custom;
+mod probe;
+mod reach;
+mod sandbox_exec;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use self::custom::Template;
+pub use self::reach::Access;
+pub use self::reach::Network;
+pub use self::reach::Reach;
+#[cfg(test)]
+use self::reach::Right;
+use self::reach::View;
+use super::error::WrapperError;
+
+/// Confines children, by a command that is put before theirs.
+///
+/// # Contract
+/// A confined child reads the system's programs, the paths named by [`read`](Self::read) and what its [`Reach`] names,
+/// and nothing else: not the home folder, not the state directory, no other process. It writes its workspace (unless
+/// that is read-only), a temporary folder of its own, and what its reach names. It has no network unless that is named.
+///
+/// A path inside a hidden folder may be named; of two paths where one lies inside the other, the inner one decides.
+///
+/// # Examples
+///
+/// ```
+/// use pipeline_core::process::{Access, Confinement, ProcessSpec, Reach, Wrapper};
+///
+/// let wrapper = Wrapper::bubblewrap().hide("/home/me").hide("/var/lib/pipeline").read("/home/me/.cargo");
+/// assert_eq!(wrapper.confinement(), Confinement::Confined { by: "bubblewrap".to_owned() });
+///
+/// let reach = Reach::new("/var/lib/pipeline/workspaces/7", Access::ReadOnly);
+/// let spec = ProcessSpec::new("cargo", "/var/lib/pipeline/workspaces/7").arg("check").confined(wrapper, reach);
+/// # let _ = spec;
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Wrapper {
+    tool: Tool,
+    program: Option<PathBuf>,
+    read: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
+    network: Network,
+}
+
+#[derive(Debug, Clone)]
+enum Tool {
+    None,
+    Bubblewrap,
+    SandboxExec,
+    Custom(Template),
+}
+
+/// Says whether children are confined; shown to people wherever it matters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Confinement {
+    /// Children run inside a wrapper.
+    Confined {
+        /// The wrapper's name.
+        by: String,
+    },
+    /// Children can do whatever the user they run as can.
+    Unconfined,
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Confined { by } => write!(f, "confined by {by}"),
+            Self::Unconfined => f.write_str("unconfined"),
+        }
+    }
+}
+
+impl Wrapper {
+    const fn of(tool: Tool) -> Self {
+        Self {
+            tool,
+            program: None,
+            read: Vec::new(),
+            hidden: Vec::new(),
+            network: Network::Off,
+        }
+    }
+
+    /// Confines nothing.
+    pub const fn none() -> Self {
+        Self::of(Tool::None)
+    }
+
+    /// Confines by bubblewrap (`bwrap`), on Linux.
+    pub const fn bubblewrap() -> Self {
+        Self::of(Tool::Bubblewrap)
+    }
+
+    /// Confines by `sandbox-exec`, on macOS.
+    ///
+    /// macOS has no private temporary folder: name one by [`Reach::write`] and as the child's `TMPDIR`.
+    pub const fn sandbox_exec() -> Self {
+        Self::of(Tool::SandboxExec)
+    }
+
+    /// Confines by a command of the team's own, the first word being the program.
+    ///
+    /// A word may hold `{workspace}`, `{directory}` (where the child starts), `{access}` (`ro` or `rw`) and `{network}`
+    /// (`on` or `off`). A word with `{read}` is repeated for each readable path. The word `{command}` stands for the
+    /// child's own command, which otherwise comes last. What such a command really keeps from a child is
+    /// [`probe`](Self::probe)d, not believed.
+    ///
+    /// # Errors
+    /// Fails on an empty command and on an unknown placeholder.
+    pub fn custom<W: Into<String>>(
+        command: impl IntoIterator<Item = W>,
+    ) -> Result<Self, WrapperError> {
+        Template::new(command.into_iter().map(Into::into).collect())
+            .map(|template| Self::of(Tool::Custom(template)))
+    }
+
+    /// Says where the wrapper's program is, if not in the child's search path.
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// Lets every child read a path: toolchains, for the most part.
+    pub fn read(mut self, path: impl Into<PathBuf>) -> Self {
+        self.read.push(path.into());
+        self
+    }
+
+    /// Hides a folder, also where a readable path would show it: the home and the state directory.
+    pub fn hide(mut self, path: impl Into<PathBuf>) -> Self {
+        self.hidden.push(path.into());
+        self
+    }
+
+    /// Says whether children have the network; they have none otherwise.
+    pub const fn network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Returns whether and by what children are confined.
+    #[must_use]
+    pub fn confinement(&self) -> Confinement {
+        match self.by() {
+            Some(by) => Confinement::Confined { by: by.to_owned() },
+            None => Confinement::Unconfined,
+        }
+    }
+
+    /// Tries the wrapper: runs a command inside that must work, and must not see its neighbours.
+    ///
+    /// Below `scratch`, a folder that children must not see (one in the state directory), a workspace and a canary are
+    /// made and removed again. Inside, the workspace must be writable in one mode and not in the other, and the canary
+    /// must be out of reach.
+    ///
+    /// # Errors
+    /// Fails with the reason in words if the wrapper does not start or lets through what it should not.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the trial; its folder may stay behind.
+    pub async fn probe(&self, scratch: &Path) -> Result<(), WrapperError> {
+        match self.by() {
+            Some(by) => probe::probe(self, by, scratch).await,
+            None => Ok(()),
+        }
+    }
+
+    fn by(&self) -> Option<&str> {
+        match &self.tool {
+            Tool::None => None,
+            Tool::Bubblewrap => Some("bubblewrap"),
+            Tool::SandboxExec => Some("sandbox-exec"),
+            Tool::Custom(template) => Some(template.name()),
+        }
+    }
+
+    /// Returns the command that runs `program` inside, or nothing where nothing is confined.
+    pub(super) fn wrap(
+        &self,
+        reach: &Reach,
+        program: &Path,
+        args: &[OsString],
+        directory: &Path,
+    ) -> Result<Option<Wrapped>, WrapperError> {
+        let default = match &self.tool {
+            Tool::None => return Ok(None),
+            Tool::Bubblewrap => "bwrap",
+            Tool::SandboxExec => "/usr/bin/sandbox-exec",
+            Tool::Custom(template) => template.program(),
+        };
+        let view = View::new(self, reach)?;
+        let directory = view.shown(directory)?;
+        let before = match &self.tool {
+            Tool::None => Vec::new(),
+            Tool::Bubblewrap => {
+                view.check_program(program, bubblewrap::SYSTEM)?;
+                bubblewrap::arguments(&view, &directory)
+            }
+            Tool::SandboxExec => {
+                view.check_program(program, sandbox_exec::SYSTEM)?;
+                sandbox_exec::arguments(&view)?
+            }
+            // What its system paths are is unknown: whether the program is visible shows when it runs.
+            Tool::Custom(template) => {
+                return Ok(Some(template.wrapped(
+                    self.program.as_deref(),
+                    &view,
+                    &directory,
+                    program,
+                    args,
+                )));
+            }
+        };
+        let mut all = before;
+        all.push(program.into());
+        all.extend(args.iter().cloned());
+        Ok(Some(Wrapped {
+            program: self
+                .program
+                .clone()
+                .map_or_else(|| default.into(), PathBuf::into_os_string),
+            args: all,
+            namespaced: matches!(self.tool, Tool::Bubblewrap),
+        }))
+    }
+}
+
+/// A command with its wrapper around it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrapped {
+    pub(super) program: OsString,
+    pub(super) args: Vec<OsString>,
+    /// Whether everything inside dies with the wrapper, and the wrapper with the thread that started it.
+    pub(super) namespaced: bool,
+}

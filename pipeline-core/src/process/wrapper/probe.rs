@@ -1,0 +1,119 @@
+//! Trying a wrapper out: a wrapper is not believed, it is asked to show what it does.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Wrapper;
+use super::reach::Access;
+use super::reach::Reach;
+use crate::process::Ending;
+use crate::process::ProcessSpec;
+use crate::process::error::WrapperError;
+
+const TIME: Duration = Duration::from_secs(30);
+/// Says in words what it finds, so that the reason can be shown as it is.
+const SCRIPT: &str = r#"
+if cat "$1" >/dev/null 2>&1; then echo "a child can read files beside its workspace"; exit 0; fi
+if (: >"$2") 2>/dev/null; then wrote=rw; else wrote=ro; fi
+if [ "$wrote" != "$3" ]; then echo "a workspace that should be $3 is $wrote inside"; exit 0; fi
+echo confined
+"#;
+
+pub(super) async fn probe(wrapper: &Wrapper, by: &str, scratch: &Path) -> Result<(), WrapperError> {
+    let unavailable = |reason: String| WrapperError::Unavailable {
+        by: by.to_owned(),
+        reason,
+    };
+    let stage = Stage::new(scratch).map_err(|error| {
+        unavailable(format!(
+            "no folder for a trial could be made in {}: {error}",
+            scratch.display()
+        ))
+    })?;
+    for (access, word) in [(Access::ReadWrite, "rw"), (Access::ReadOnly, "ro")] {
+        let spec = ProcessSpec::new("/bin/sh", &stage.workspace)
+            .args(["-c", SCRIPT, "sh"])
+            .arg(&stage.canary)
+            .arg(stage.workspace.join(word))
+            .arg(word)
+            .deadline(TIME)
+            .confined(
+                wrapper.clone().hide(&stage.root),
+                Reach::new(&stage.workspace, access),
+            );
+        let report = spec
+            .run()
+            .await
+            .map_err(|error| unavailable(chain(&error)))?;
+        match report.stdout().text().trim() {
+            "confined" if report.succeeded() => {}
+            said if report.succeeded() && !said.is_empty() => {
+                return Err(unavailable(said.to_owned()));
+            }
+            _ if report.ending() == Ending::Deadline => {
+                return Err(unavailable("the trial did not come to an end".to_owned()));
+            }
+            _ => return Err(unavailable(first_words(&report.stderr().text()))),
+        }
+    }
+    Ok(())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}
+
+/// Returns the first line of what a wrapper complained, short and without control characters.
+fn first_words(stderr: &str) -> String {
+    let line = stderr
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or("it ended without a word");
+    line.chars()
+        .filter(|char| !char.is_control())
+        .take(300)
+        .collect()
+}
+
+/// A workspace with a canary beside it, gone when dropped.
+struct Stage {
+    root: PathBuf,
+    workspace: PathBuf,
+    canary: PathBuf,
+}
+
+impl Stage {
+    fn new(scratch: &Path) -> io::Result<Self> {
+        let mut nonce = [0; 8];
+        getrandom::fill(&mut nonce).map_err(io::Error::other)?;
+        let root = fs::canonicalize(scratch)?.join(format!("wrapper-trial-{}", hex::encode(nonce)));
+        let stage = Self {
+            workspace: root.join("workspace"),
+            canary: root.join("canary"),
+            root,
+        };
+        fs::create_dir(&stage.root)?;
+        fs::create_dir(&stage.workspace)?;
+        fs::write(&stage.canary, "out of reach")?;
+        Ok(stage)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.root) {
+            tracing::warn!(%error, folder = %self.root.display(), "the folder of a wrapper's trial could not be removed");
+        }
+    }
+}
