@@ -26,14 +26,6 @@ pub enum ProcessError {
         /// The directory as it was asked for.
         directory: PathBuf,
     },
-    /// The run id cannot be planted in an environment variable.
-    #[error(
-        "run id {id:?} is not usable: 1 to 128 ASCII letters, digits, `-`, `_`, `.` or `:` are"
-    )]
-    RunId {
-        /// The refused id.
-        id: String,
-    },
     /// An environment variable cannot be set.
     #[error(
         "environment variable {name:?} is not usable: a name is not empty and has no `=`, and neither name nor value has a NUL"

@@ -38,6 +38,21 @@ pub enum EndOutcome {
 }
 
 impl ProcessIdentity {
+    /// Returns the identity of the running process that has this number, if there is one.
+    ///
+    /// For agents that start their programs by other means; the caller must know that the number is still its child's,
+    /// as it is while the child is not reaped.
+    ///
+    /// # Errors
+    /// Fails if the table of processes cannot be read.
+    pub fn of_running(pid: u32) -> Result<Option<Self>, ProcessError> {
+        let Some(known) = pid_of(pid) else {
+            return Ok(None);
+        };
+        let start = table::start_of(known).map_err(|source| ProcessError::Table { source })?;
+        Ok(start.map(|start_time| Self { pid, start_time }))
+    }
+
     pub(super) fn of(pid: Pid) -> std::io::Result<Self> {
         // A child that has already exited is a zombie without start; it can never be mistaken for a living process then.
         let start_time = table::start_of(pid)?.unwrap_or_default();
@@ -68,12 +83,7 @@ impl ProcessIdentity {
     }
 
     fn living(&self) -> Result<Option<Pid>, ProcessError> {
-        // 0 and 1 would be a whole group and the system: a damaged journal must not reach either.
-        let Some(pid) = i32::try_from(self.pid)
-            .ok()
-            .filter(|pid| *pid > 1)
-            .and_then(Pid::from_raw)
-        else {
+        let Some(pid) = pid_of(self.pid) else {
             return Ok(None);
         };
         let start = table::start_of(pid).map_err(|source| ProcessError::Table { source })?;
@@ -113,4 +123,12 @@ impl ProcessIdentity {
             None => Ok(EndOutcome::Ended),
         }
     }
+}
+
+/// 0 and 1 would be a whole group and the system: a damaged journal must not reach either.
+fn pid_of(number: u32) -> Option<Pid> {
+    i32::try_from(number)
+        .ok()
+        .filter(|pid| *pid > 1)
+        .and_then(Pid::from_raw)
 }

@@ -62,7 +62,6 @@ pub use self::spec::RUN_VARIABLE;
 pub use self::sweep::Sweep;
 pub use self::sweep::sweep;
 pub use self::wrapper::Access;
-pub use self::wrapper::Confinement;
 pub use self::wrapper::Network;
 pub use self::wrapper::Reach;
 pub use self::wrapper::Wrapper;

@@ -29,6 +29,7 @@ use super::report::Exit;
 use super::report::ProcessReport;
 use super::report::Stream;
 use super::spec::ProcessSpec;
+use crate::agent::RunId;
 
 /// How long a killed child may take to leave before it is reported as it is.
 const KILL_CEILING: Duration = Duration::from_secs(5);
@@ -190,12 +191,12 @@ impl RunningProcess {
         if exit == Exit::Unknown || left_behind > 0 {
             tracing::warn!(
                 program = name,
-                run = spec.run_id,
+                run = spec.run.as_ref().map(RunId::as_str),
                 left_behind,
                 "a child's process tree could not be ended in time"
             );
         }
-        tracing::debug!(program = name, run = spec.run_id, ?ending, ?exit, escaped, duration = ?report.duration, "a child ended");
+        tracing::debug!(program = name, run = spec.run.as_ref().map(RunId::as_str), ?ending, ?exit, escaped, duration = ?report.duration, "a child ended");
         Ok(report)
     }
 }

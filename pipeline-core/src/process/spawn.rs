@@ -1,6 +1,5 @@
 //! The call that starts a child.
 
-use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Child;
@@ -18,10 +17,11 @@ use super::spec::ProcessSpec;
 use super::spec::RUN_VARIABLE;
 use super::sweep::RunMark;
 use super::sweep::Sweeper;
+use crate::agent::RunId;
 
 pub(super) fn start(spec: ProcessSpec) -> Result<RunningProcess, ProcessError> {
     let name = spec.name();
-    let mark = check(&spec, &name)?;
+    check(&spec, &name)?;
     let program = spec.resolve(&spec.program)?;
     if !spec.directory.is_dir() {
         return Err(ProcessError::Directory {
@@ -30,7 +30,7 @@ pub(super) fn start(spec: ProcessSpec) -> Result<RunningProcess, ProcessError> {
         });
     }
     let invocation = invocation(&spec, &name, program)?;
-    tracing::debug!(program = ?invocation.program, args = ?invocation.args, directory = ?invocation.directory, run = spec.run_id, "starting a child");
+    tracing::debug!(program = ?invocation.program, args = ?invocation.args, directory = ?invocation.directory, run = spec.run.as_ref().map(RunId::as_str), "starting a child");
     let namespaced = invocation.namespaced;
     let command = command(&spec, invocation);
     let started = Instant::now();
@@ -44,15 +44,16 @@ pub(super) fn start(spec: ProcessSpec) -> Result<RunningProcess, ProcessError> {
         source,
     })?;
     // Without a run id nobody is looked for, but a namespace takes a moment to die once its parent was killed.
-    let sweeper = mark
-        .map(Sweeper::new)
+    let sweeper = spec
+        .run
+        .as_ref()
+        .map(|run| Sweeper::new(RunMark::of(run)))
         .or_else(|| namespaced.then(Sweeper::default));
     let leader = Leader::new(child, sweeper);
     Ok(RunningProcess::new(spec, name, leader, started, namespaced))
 }
 
-/// Checks what is asked for, and returns the run's mark.
-fn check(spec: &ProcessSpec, name: &str) -> Result<Option<RunMark>, ProcessError> {
+fn check(spec: &ProcessSpec, name: &str) -> Result<(), ProcessError> {
     for (variable, value) in &spec.env {
         let bytes = variable.as_encoded_bytes();
         if bytes.is_empty()
@@ -71,8 +72,7 @@ fn check(spec: &ProcessSpec, name: &str) -> Result<Option<RunMark>, ProcessError
             searched: "an empty name".to_owned(),
         });
     }
-    let mark = |id: &String| RunMark::new(id).ok_or_else(|| ProcessError::RunId { id: id.clone() });
-    spec.run_id.as_ref().map(mark).transpose()
+    Ok(())
 }
 
 /// What is really executed: the program, or the wrapper around it.
@@ -134,8 +134,8 @@ fn command(spec: &ProcessSpec, invocation: Invocation) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    if let Some(id) = &spec.run_id {
-        command.env(RUN_VARIABLE, OsStr::new(id));
+    if let Some(id) = &spec.run {
+        command.env(RUN_VARIABLE, id.as_str());
     }
     command
 }

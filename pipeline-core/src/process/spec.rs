@@ -14,6 +14,7 @@ use super::run::RunningProcess;
 use super::spawn;
 use super::wrapper::Reach;
 use super::wrapper::Wrapper;
+use crate::agent::RunId;
 
 /// Names the environment variable that carries the run id, by which a run's escaped processes are found.
 pub const RUN_VARIABLE: &str = "PIPELINE_RUN";
@@ -47,7 +48,7 @@ pub struct ProcessSpec {
     pub(super) grace: Duration,
     pub(super) stdout: Capture,
     pub(super) stderr: Capture,
-    pub(super) run_id: Option<String>,
+    pub(super) run: Option<RunId>,
     pub(super) wrapper: Option<(Wrapper, Reach)>,
 }
 
@@ -69,7 +70,7 @@ impl ProcessSpec {
             grace: DEFAULT_GRACE,
             stdout: DEFAULT_STDOUT,
             stderr: DEFAULT_STDERR,
-            run_id: None,
+            run: None,
             wrapper: None,
         }
     }
@@ -148,9 +149,9 @@ impl ProcessSpec {
         self
     }
 
-    /// Plants `id` in the environment of the whole tree and has escaped processes searched for when the run ends.
-    pub fn run_id(mut self, id: impl Into<String>) -> Self {
-        self.run_id = Some(id.into());
+    /// Plants the run's id in the environment of the whole tree and has escaped processes searched for when the run ends.
+    pub fn run_id(mut self, run: &RunId) -> Self {
+        self.run = Some(run.clone());
         self
     }
 
@@ -166,7 +167,7 @@ impl ProcessSpec {
     /// value ends its whole process tree. Needs no async runtime.
     ///
     /// # Errors
-    /// Fails if program or directory do not exist, the run id, a variable or the confinement is unusable, or the
+    /// Fails if program or directory do not exist, a variable or the confinement is unusable, or the
     /// operating system refuses; nothing runs then.
     pub fn start(self) -> Result<RunningProcess, ProcessError> {
         spawn::start(self)
@@ -238,7 +239,7 @@ impl fmt::Debug for ProcessSpec {
             .field("grace", &self.grace)
             .field("stdout", &self.stdout)
             .field("stderr", &self.stderr)
-            .field("run_id", &self.run_id)
+            .field("run", &self.run)
             .field("wrapper", &self.wrapper)
             .finish()
     }

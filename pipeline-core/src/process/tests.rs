@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::agent::RunId;
 
 /// Far beyond what anything here takes, also on a busy machine; a test that waits this long has failed.
 const CEILING: Duration = Duration::from_secs(30);
@@ -54,12 +55,6 @@ async fn number_in(file: &Path) -> i32 {
     })
     .await;
     read().unwrap()
-}
-
-fn unique(name: &str) -> String {
-    let mut nonce = [0; 8];
-    getrandom::fill(&mut nonce).unwrap();
-    format!("{name}-{}", hex::encode(nonce))
 }
 
 /// Says past the test harness's capture that something was not tried.
@@ -119,7 +114,7 @@ async fn the_environment_is_what_was_named_and_nothing_else() {
     let spec = ProcessSpec::new("/usr/bin/env", "/")
         .env("A", "1")
         .env("A", "2")
-        .run_id("r-1");
+        .run_id(&RunId::new("r-1").unwrap());
     let report = spec.run().await.unwrap();
     let mut lines: Vec<_> = report.stdout().text().lines().map(str::to_owned).collect();
     lines.sort();
@@ -130,7 +125,7 @@ async fn the_environment_is_what_was_named_and_nothing_else() {
 async fn the_run_id_cannot_be_overridden() {
     let spec = ProcessSpec::new("/usr/bin/env", "/")
         .env(RUN_VARIABLE, "other")
-        .run_id("r-1");
+        .run_id(&RunId::new("r-1").unwrap());
     assert_eq!(
         spec.run().await.unwrap().stdout().bytes(),
         b"PIPELINE_RUN=r-1\n"
@@ -362,7 +357,7 @@ async fn a_child_that_left_its_group_is_found_and_ended() {
     let spec = ProcessSpec::new("/bin/sh", folder.path())
         .args(["-c", script])
         .deadline(CEILING);
-    let report = spec.clone().run_id(unique("left")).run().await.unwrap();
+    let report = spec.clone().run_id(&RunId::random()).run().await.unwrap();
     assert_eq!(
         (
             report.ending(),
@@ -392,7 +387,7 @@ async fn a_descendant_without_any_mark_is_found_while_its_parents_live() {
     let script = "setsid env -i /bin/sh -c 'echo $$ >pid; exec sleep 3600' & while [ ! -s pid ]; do sleep 0.01; done; echo up; wait";
     let running = ProcessSpec::new("/bin/sh", folder.path())
         .args(["-c", script])
-        .run_id(unique("bare"))
+        .run_id(&RunId::random())
         .start()
         .unwrap();
     let (tell, told) = oneshot::channel();
@@ -425,13 +420,13 @@ async fn those_that_go_on_forking_are_ended_too() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let run = unique("forks");
+    let run = RunId::random();
     // A chain of processes, each of which is gone as soon as the next one lives; it ends by itself in the end.
     let script = "setsid sh -c 'chain() { echo >>links; [ $1 -gt 5000 ] || { sleep 0.005; chain $(($1 + 1)) & }; }; chain 0' >/dev/null 2>&1; while [ \"$(wc -l <links)\" -lt 3 ]; do sleep 0.01; done";
     let spec = ProcessSpec::new("/bin/sh", folder.path())
         .args(["-c", script])
         .deadline(CEILING)
-        .run_id(run.clone());
+        .run_id(&run);
     let report = spec.run().await.unwrap();
     assert!(report.escaped() > 0);
     assert_eq!(report.left_behind(), 0);
@@ -445,7 +440,7 @@ async fn dropping_the_future_ends_the_tree() {
         "sleep 3600 & echo $! >member; setsid sh -c 'echo $$ >escaped; exec sleep 3600' & wait";
     let spec = ProcessSpec::new("/bin/sh", folder.path())
         .args(["-c", script])
-        .run_id(unique("drop"))
+        .run_id(&RunId::random())
         .deadline(NEVER);
     let running = spec.start().unwrap();
     let identity = running.identity().unwrap();
@@ -525,7 +520,7 @@ async fn after_a_crash_a_child_is_ended_by_its_journaled_identity() {
     // Others of the same user, among them one without any environment, are nobody's business.
     let bystanders = [
         sh("exec sleep 3600"),
-        sh("exec sleep 3600").env("A", "1").run_id(unique("other")),
+        sh("exec sleep 3600").env("A", "1").run_id(&RunId::random()),
     ];
     let bystanders = bystanders.map(|spec| spec.start().unwrap());
     let read_back: ProcessIdentity =
@@ -577,17 +572,16 @@ async fn a_damaged_journal_reaches_neither_everybody_nor_the_system() {
 
 #[tokio::test]
 async fn after_a_crash_a_sweep_ends_what_carries_the_run_id() {
-    let run = unique("crash");
-    let identity = crash(sh("sleep 3600").run_id(run.clone()).start().unwrap());
-    let stranger = sh("sleep 3600").run_id(format!("{run}0")).start().unwrap();
+    let run = RunId::random();
+    let identity = crash(sh("sleep 3600").run_id(&run).start().unwrap());
+    let stranger = sh("sleep 3600")
+        .run_id(&RunId::new(format!("{run}0")).unwrap())
+        .start()
+        .unwrap();
     let swept = sweep(&run).await.unwrap();
     assert!(swept.ended() >= 1 && swept.remaining() == 0, "{swept:?}");
     assert!(!identity.is_alive().unwrap());
     assert!(stranger.identity().unwrap().is_alive().unwrap());
-    assert!(matches!(
-        sweep("not an id").await,
-        Err(ProcessError::RunId { .. })
-    ));
 }
 
 #[tokio::test]
@@ -686,7 +680,6 @@ fn errors_are_sentences() {
     insta::assert_snapshot!(error(ProcessSpec::new("no-such-program", "/").env("PATH", "/usr/bin:/bin")), @"program `no-such-program` was not found in /usr/bin:/bin; install it or give its full path");
     insta::assert_snapshot!(error(ProcessSpec::new("./run", "/nowhere")), @"program `./run` was not found in /nowhere/./run; install it or give its full path");
     insta::assert_snapshot!(error(ProcessSpec::new("sh", "/nowhere")), @"working directory `/nowhere` of `sh` is not a directory");
-    insta::assert_snapshot!(error(sh(":").run_id("a b")), @r#"run id "a b" is not usable: 1 to 128 ASCII letters, digits, `-`, `_`, `.` or `:` are"#);
     insta::assert_snapshot!(error(sh(":").env("A=B", "secret")), @r#"environment variable "A=B" is not usable: a name is not empty and has no `=`, and neither name nor value has a NUL"#);
     insta::assert_snapshot!(error(sh(":").env("A", "sec\0ret")), @r#"environment variable "A" is not usable: a name is not empty and has no `=`, and neither name nor value has a NUL"#);
     insta::assert_snapshot!(error(ProcessSpec::new("/etc/passwd", "/")), @"program `/etc/passwd` was not found in /etc/passwd; install it or give its full path");

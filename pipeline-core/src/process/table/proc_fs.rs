@@ -127,6 +127,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::agent::RunId;
+
+    fn mark(run: &str) -> RunMark {
+        RunMark::of(&RunId::new(run).unwrap())
+    }
 
     const LINE: &[u8] =
         b"4242 (a) R 1 (b) S 17 23 23 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3";
@@ -155,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_a_whole_variable() {
-        let has_mark = |environ: &[u8]| has_mark(environ, &RunMark::new("r1").unwrap());
+        let has_mark = |environ: &[u8]| has_mark(environ, &mark("r1"));
         assert!(has_mark(b"A=1\0PIPELINE_RUN=r1\0B=2\0"));
         assert!(has_mark(b"PIPELINE_RUN=r1"));
         assert!(!has_mark(b"A=1\0PIPELINE_RUN=r12\0"));
@@ -166,7 +171,7 @@ mod tests {
     #[test]
     fn the_own_process_is_found_with_its_start() {
         let own = rustix::process::getpid();
-        let entries = snapshot(RunMark::new("nobody-has-this").as_ref()).unwrap();
+        let entries = snapshot(Some(&mark("nobody-has-this"))).unwrap();
         let mine = entries
             .iter()
             .find(|entry| Some(entry.pid) == Some(own.as_raw_nonzero().get()))

@@ -99,6 +99,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::agent::RunId;
+
+    fn mark(run: &str) -> RunMark {
+        RunMark::of(&RunId::new(run).unwrap())
+    }
 
     const LISTING: &str = "\
     1     0     1     0 Ss   Thu Nov 20 08:00:00 2025 /sbin/launchd
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn own_living_processes_are_listed_with_their_mark() {
-        let entries = parse_listing(LISTING.as_bytes(), 501, RunMark::new("r1").as_ref());
+        let entries = parse_listing(LISTING.as_bytes(), 501, Some(&mark("r1")));
         let start = |second| format!("Thu Nov 20 09:43:0{second} 2025");
         assert_eq!(
             entries,
@@ -136,7 +141,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            parse_listing(&bytes, 501, RunMark::new("r1").as_ref());
+            parse_listing(&bytes, 501, Some(&mark("r1")));
         }
     }
 }

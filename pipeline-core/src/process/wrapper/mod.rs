@@ -10,12 +10,8 @@ mod sandbox_exec;
 mod tests;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
-
-use serde::Deserialize;
-use serde::Serialize;
 
 use self::custom::Template;
 pub use self::reach::Access;
@@ -25,6 +21,7 @@ pub use self::reach::Reach;
 use self::reach::Right;
 use self::reach::View;
 use super::error::WrapperError;
+use crate::agent::Confinement;
 
 /// Confines children, by a command that is put before theirs.
 ///
@@ -38,7 +35,8 @@ use super::error::WrapperError;
 /// # Examples
 ///
 /// ```
-/// use pipeline_core::process::{Access, Confinement, ProcessSpec, Reach, Wrapper};
+/// use pipeline_core::agent::Confinement;
+/// use pipeline_core::process::{Access, ProcessSpec, Reach, Wrapper};
 ///
 /// let wrapper = Wrapper::bubblewrap().hide("/home/me").hide("/var/lib/pipeline").read("/home/me/.cargo");
 /// assert_eq!(wrapper.confinement(), Confinement::Confined { by: "bubblewrap".to_owned() });
@@ -63,29 +61,6 @@ enum Tool {
     Bubblewrap,
     SandboxExec,
     Custom(Template),
-}
-
-/// Says whether children are confined; shown to people wherever it matters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Confinement {
-    /// Children run inside a wrapper.
-    Confined {
-        /// The wrapper's name.
-        by: String,
-    },
-    /// Children can do whatever the user they run as can.
-    Unconfined,
-}
-
-impl fmt::Display for Confinement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Confined { by } => write!(f, "confined by {by}"),
-            Self::Unconfined => f.write_str("unconfined"),
-        }
-    }
 }
 
 impl Wrapper {

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use super::*;
+use crate::agent::RunId;
 use crate::process::Ending;
 use crate::process::ProcessError;
 use crate::process::ProcessReport;
@@ -223,7 +224,7 @@ async fn other_processes_are_out_of_sight_and_nothing_outlives_the_child() {
     let script = "ls -d /proc/[0-9]* | wc -l; setsid env -i sh -c 'sleep 1; echo survived >survivor; sleep 3600' >/dev/null 2>&1 &";
     let report = machine
         .sh(script, machine.bubblewrap(), Access::ReadWrite)
-        .run_id("inside")
+        .run_id(&RunId::random())
         .run()
         .await
         .unwrap();
@@ -321,7 +322,8 @@ async fn a_working_wrapper_passes_its_trial() {
 async fn a_wrapper_that_wraps_nothing_fails_its_trial() {
     let machine = Machine::new();
     let idle = Wrapper::custom(["/usr/bin/env"]).unwrap();
-    assert_eq!(idle.confinement().to_string(), "confined by env");
+    let by = "env".to_owned();
+    assert_eq!(idle.confinement(), Confinement::Confined { by });
     let error = idle.probe(&machine.state).await.unwrap_err();
     insta::assert_snapshot!(error, @"the wrapper `env` does not work here: a child can read files beside its workspace");
     let broken =
