@@ -15,6 +15,7 @@ pub mod local_check;
 pub mod lock;
 pub mod memo;
 pub mod mirror;
+pub mod memory;
 pub mod patch;
 pub mod plan;
 pub mod post;
