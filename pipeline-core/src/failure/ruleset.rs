@@ -1,0 +1,396 @@
+//! All rules together: parsed, ordered, checked.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use aho_corasick::AhoCorasickBuilder;
+use aho_corasick::AhoCorasickKind;
+
+use super::clean::Cleaner;
+use super::result::FailureCategory;
+use super::rule::Rule;
+use super::rule::RuleFile;
+use super::rule::Strength;
+use super::rule::Subject;
+
+/// The rules that ship, in the order in which they are asked; general ones stand last.
+const BUILTIN: &[(&str, &str)] = &[
+    ("runner", include_str!("rules/runner.toml")),
+    ("git", include_str!("rules/git.toml")),
+    ("resource", include_str!("rules/resource.toml")),
+    ("generic", include_str!("rules/generic.toml")),
+];
+
+/// The most rules one set may hold.
+const MOST_RULES: usize = 2000;
+
+/// Why a file with rules was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// The file is no valid TOML of the expected shape.
+    #[error("the rules in {file} cannot be read; see docs/failure-analysis.md for their form")]
+    Parse {
+        /// The name the file was given under.
+        file: String,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// The id of a rule is empty or holds other than ASCII letters, digits and `/-_.`.
+    #[error("the rule id {id:?} may hold only letters, digits and `/`, `-`, `_`, `.`")]
+    Id {
+        /// The id as written.
+        id: String,
+    },
+    /// Two rules of one file have the same id.
+    #[error("the rule {id} stands twice in {file}; give one of the two another id")]
+    Twice {
+        /// The id.
+        id: String,
+        /// The name the file was given under.
+        file: String,
+    },
+    /// A rule to be switched off does not exist.
+    #[error("{file} disables the rule {id}, which does not exist; `rules list` prints all ids")]
+    UnknownDisabled {
+        /// The id.
+        id: String,
+        /// The name the file was given under.
+        file: String,
+    },
+    /// A pattern is no valid regular expression, or too large.
+    #[error("the pattern of the rule {id} cannot be used")]
+    Pattern {
+        /// The rule.
+        id: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A pattern can match without any fixed text, so it would have to run on every line.
+    #[error(
+        "the pattern of the rule {id} can match a line without any fixed text of at least 3 characters; \
+         add a word that every such line holds"
+    )]
+    NoLiteral {
+        /// The rule.
+        id: String,
+    },
+    /// A confidence lies outside 0 to 1.
+    #[error("the confidence {confidence} of the rule {id} does not lie between 0 and 1")]
+    Confidence {
+        /// The rule.
+        id: String,
+        /// The value as written.
+        confidence: f64,
+    },
+    /// There are more rules than one set may hold.
+    #[error("{count} rules are more than the {MOST_RULES} one set may hold")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+    },
+    /// The literals of all rules together are too many for one automaton.
+    #[error("the patterns together need too large an automaton; use fewer rules")]
+    Automaton {
+        /// What the automaton's builder said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What a rule is, for lists.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct RuleInfo<'a> {
+    /// The unique id, `tool/what`.
+    pub id: &'a str,
+    /// The tool whose words it knows.
+    pub tool: &'a str,
+    /// The category it answers.
+    pub category: FailureCategory,
+    /// How much its match says.
+    pub strength: Strength,
+    /// How sure it is, from 0 to 1.
+    pub confidence: f64,
+    /// Whether no real log has proven it yet.
+    pub unproven: bool,
+    /// How many examples stand beside it.
+    pub examples: usize,
+}
+
+/// One example of a rule that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RuleCheck {
+    /// The rule the example stands beside.
+    pub rule: String,
+    /// The example.
+    pub example: String,
+    /// What is wrong, as a sentence.
+    pub problem: String,
+}
+
+/// An ordered set of rules, cheap to clone.
+///
+/// The order decides between two rules that match the same line: the first one has it.
+#[derive(Clone)]
+pub struct RuleSet {
+    inner: Arc<Compiled>,
+}
+
+pub(crate) struct Compiled {
+    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) automaton: AhoCorasick,
+    /// For each literal of the automaton, the rules that need it.
+    pub(crate) rules_of_literal: Vec<Vec<u16>>,
+}
+
+impl fmt::Debug for RuleSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RuleSet({} rules)", self.inner.rules.len())
+    }
+}
+
+impl RuleSet {
+    /// Returns the rules that ship with the crate; compiled once per process.
+    #[must_use]
+    pub fn builtin() -> Self {
+        static SET: LazyLock<RuleSet> = LazyLock::new(|| {
+            let mut rules = Vec::new();
+            for (file, text) in BUILTIN {
+                let parsed = parse(file, text).expect("the shipped rules are checked by a test");
+                rules.extend(parsed.1);
+            }
+            RuleSet::compile(rules).expect("the shipped rules are checked by a test")
+        });
+        SET.clone()
+    }
+
+    /// Returns an empty set, to be filled by [`RuleSet::with_rules`].
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::compile_part(Vec::new())
+    }
+
+    /// Returns this set with the rules of a TOML text in front of its own.
+    ///
+    /// A rule with the id of an existing one replaces it; `disable = ["id"]` removes one. `file` names
+    /// the text in errors.
+    ///
+    /// # Errors
+    /// [`RuleError`], which names the rule and what to change.
+    ///
+    /// ```
+    /// use pipeline_core::failure::{LogAnalysisRequest, RuleAnalyzer, RuleSet};
+    ///
+    /// let rules = RuleSet::builtin().with_rules("team.toml", r#"
+    ///     [[rule]]
+    ///     id = "team/licence-server"
+    ///     category = "network"
+    ///     pattern = '^LICENSE: no seat from (?P<host>\S+)'
+    ///     summary = "The licence server {host} gave no seat."
+    ///     fix = "Run the job again when a seat is free."
+    ///     examples = ["LICENSE: no seat from lic-1"]
+    /// "#)?;
+    /// let result = RuleAnalyzer::new(rules)
+    ///     .analyze_log(&LogAnalysisRequest::from_text("LICENSE: no seat from lic-1"))?;
+    /// assert_eq!(result.summary, "The licence server lic-1 gave no seat.");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_rules(&self, file: &str, text: &str) -> Result<Self, RuleError> {
+        let (disabled, mut rules) = parse(file, text)?;
+        for id in &disabled {
+            if !self.inner.rules.iter().any(|rule| rule.id == *id) {
+                return Err(RuleError::UnknownDisabled {
+                    id: id.clone(),
+                    file: file.to_owned(),
+                });
+            }
+        }
+        let kept: Vec<Arc<Rule>> = self
+            .inner
+            .rules
+            .iter()
+            .filter(|old| !disabled.contains(&old.id))
+            .filter(|old| !rules.iter().any(|new| new.id == old.id))
+            .map(Arc::clone)
+            .collect();
+        rules.extend(kept);
+        Self::compile(rules)
+    }
+
+    /// Returns this set without the rules for which `drop` answers true.
+    ///
+    /// For experiments, such as leaving the rules of one tool out.
+    #[must_use]
+    pub fn without(&self, mut drop: impl FnMut(&RuleInfo<'_>) -> bool) -> Self {
+        let kept = self
+            .inner
+            .rules
+            .iter()
+            .filter(|rule| !drop(&info(rule)))
+            .map(Arc::clone)
+            .collect();
+        Self::compile_part(kept)
+    }
+
+    /// Returns what the rules are, in their order.
+    pub fn rules(&self) -> impl Iterator<Item = RuleInfo<'_>> {
+        self.inner.rules.iter().map(|rule| info(rule))
+    }
+
+    /// Checks every example of every rule and returns those that do not hold.
+    ///
+    /// An example must be taken by its own rule, not by one before it; a counter-example must not be
+    /// matched by its rule.
+    #[must_use]
+    pub fn check(&self) -> Vec<RuleCheck> {
+        let mut problems = Vec::new();
+        let mut cleaner = Cleaner::default();
+        for rule in &self.inner.rules {
+            let mut report = |example: &str, problem: String| {
+                problems.push(RuleCheck {
+                    rule: rule.id.clone(),
+                    example: example.to_owned(),
+                    problem,
+                });
+            };
+            for example in &rule.examples {
+                let (line, _) = cleaner.clean(example.as_bytes());
+                if !rule.matches(line) {
+                    report(example, "the rule does not match its example".to_owned());
+                } else if rule.subject == Subject::Line {
+                    let taker = self
+                        .inner
+                        .rules
+                        .iter()
+                        .find(|other| other.subject == Subject::Line && other.matches(line));
+                    if let Some(taker) = taker.filter(|taker| taker.id != rule.id) {
+                        report(
+                            example,
+                            format!("the rule {} takes this line first", taker.id),
+                        );
+                    }
+                }
+            }
+            for example in &rule.counter_examples {
+                let (line, _) = cleaner.clean(example.as_bytes());
+                if rule.matches(line) {
+                    report(example, "the rule matches its counter-example".to_owned());
+                }
+            }
+        }
+        problems
+    }
+
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.inner
+    }
+
+    fn compile_part(rules: Vec<Arc<Rule>>) -> Self {
+        Self::compile(rules).expect("a part of a set that compiled compiles, down to none")
+    }
+
+    fn compile(rules: Vec<Arc<Rule>>) -> Result<Self, RuleError> {
+        if rules.len() > MOST_RULES {
+            return Err(RuleError::TooMany { count: rules.len() });
+        }
+        let mut index: HashMap<&[u8], usize> = HashMap::new();
+        let mut literals: Vec<&[u8]> = Vec::new();
+        let mut rules_of_literal: Vec<Vec<u16>> = Vec::new();
+        for (number, rule) in rules.iter().enumerate() {
+            let number = u16::try_from(number).expect("a set holds at most 2000 rules");
+            for literal in &rule.literals {
+                let slot = *index.entry(literal).or_insert_with(|| {
+                    literals.push(literal);
+                    rules_of_literal.push(Vec::new());
+                    literals.len() - 1
+                });
+                if let Some(users) = rules_of_literal.get_mut(slot) {
+                    users.push(number);
+                }
+            }
+        }
+        let automaton = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&literals)
+            .map_err(|source| RuleError::Automaton {
+                source: Box::new(source),
+            })?;
+        Ok(Self {
+            inner: Arc::new(Compiled {
+                automaton,
+                rules_of_literal,
+                rules,
+            }),
+        })
+    }
+}
+
+fn info(rule: &Rule) -> RuleInfo<'_> {
+    RuleInfo {
+        id: &rule.id,
+        tool: &rule.tool,
+        category: rule.category,
+        strength: rule.strength,
+        confidence: rule.confidence,
+        unproven: rule.unproven,
+        examples: rule.examples.len(),
+    }
+}
+
+type Parsed = (Vec<String>, Vec<Arc<Rule>>);
+
+fn parse(file: &str, text: &str) -> Result<Parsed, RuleError> {
+    let parsed: RuleFile = toml::from_str(text).map_err(|source| RuleError::Parse {
+        file: file.to_owned(),
+        source: Box::new(source),
+    })?;
+    let mut rules: Vec<Arc<Rule>> = Vec::with_capacity(parsed.rules.len());
+    for rule in parsed.rules {
+        let rule = Rule::compile(rule, parsed.tool.as_deref(), parsed.unproven)?;
+        if rules.iter().any(|other| other.id == rule.id) {
+            return Err(RuleError::Twice {
+                id: rule.id,
+                file: file.to_owned(),
+            });
+        }
+        rules.push(Arc::new(rule));
+    }
+    Ok((parsed.disable, rules))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_rules_parse_and_every_example_holds() {
+        for (file, text) in BUILTIN {
+            if let Err(error) = parse(file, text) {
+                panic!("{file}: {error}: {:?}", std::error::Error::source(&error));
+            }
+        }
+        let set = RuleSet::builtin();
+        let without: Vec<_> = set
+            .rules()
+            .filter(|rule| rule.examples == 0)
+            .map(|rule| rule.id)
+            .collect();
+        assert!(without.is_empty(), "rules without an example: {without:?}");
+        assert_eq!(set.check(), []);
+    }
+
+    #[test]
+    fn an_id_stands_once_in_the_shipped_rules() {
+        let set = RuleSet::builtin();
+        let mut ids: Vec<_> = set.rules().map(|rule| rule.id).collect();
+        ids.sort_unstable();
+        let all = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+    }
+}

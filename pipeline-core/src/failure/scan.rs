@@ -1,0 +1,365 @@
+//! The one pass over a log: which rules match, where, amid which lines.
+
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::hash::DefaultHasher;
+use std::hash::Hash as _;
+use std::hash::Hasher as _;
+
+use super::clean::Cleaner;
+use super::clean::Section;
+use super::rule::Rule;
+use super::rule::Strength;
+use super::rule::Subject;
+use super::ruleset::Compiled;
+use super::signature::normalise;
+
+/// How many lines before the current one are remembered.
+const REMEMBERED: usize = 32;
+/// How many bytes of a remembered or quoted line are kept.
+const KEPT_BYTES: usize = 1024;
+const QUOTED_BEFORE: usize = 2;
+const QUOTED_AFTER: usize = 8;
+/// How many matches may wait for their following lines at once.
+const MOST_OPEN: usize = 16;
+/// What the regex of one rule may read: at the start, and per byte of the log on top of it.
+const FIRST_CREDIT: u64 = 64 << 10;
+const CREDIT_SHIFT: u32 = 7;
+/// How many lines of a passing log are remembered.
+const MOST_PASSING_LINES: usize = 100_000;
+
+/// A line that is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) number: u64,
+    pub(crate) text: Vec<u8>,
+}
+
+/// A match.
+#[derive(Debug, Clone)]
+pub(crate) struct Hit {
+    /// The line that names the cause.
+    pub(crate) anchor: Line,
+    /// The line the pattern matched, which may stand below the anchor.
+    pub(crate) matched: Line,
+    pub(crate) before: Vec<Line>,
+    pub(crate) after: Vec<Line>,
+    pub(crate) section: Section,
+}
+
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Slot {
+    pub(crate) count: u64,
+    pub(crate) first: Option<Hit>,
+    pub(crate) last: Option<Hit>,
+    spent: u64,
+}
+
+/// What the pass found.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    /// One slot per rule, in the order of the rules.
+    pub(crate) slots: Vec<Slot>,
+    /// The last lines that are not blank.
+    pub(crate) tail: Vec<Line>,
+    /// Where the command began that made the job fail, as far as the log shows it.
+    pub(crate) failing_from: u64,
+    /// Where it ended.
+    pub(crate) failing_to: u64,
+    /// Whether a rule had to skip lines because it had read too much.
+    pub(crate) exhausted: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    rule: usize,
+    last: bool,
+    missing: usize,
+}
+
+pub(crate) struct Scan<'a> {
+    compiled: &'a Compiled,
+    passing: Option<&'a HashSet<u64>>,
+    cleaner: Cleaner,
+    slots: Vec<Slot>,
+    recent: VecDeque<Line>,
+    open: Vec<Open>,
+    /// The rules whose literal the current line holds.
+    asked: Vec<u16>,
+    stamp: Vec<u64>,
+    line: u64,
+    bytes: u64,
+    command_from: u64,
+    failing: Option<(u64, u64)>,
+    script_end: Option<u64>,
+    exhausted: bool,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(compiled: &'a Compiled, passing: Option<&'a HashSet<u64>>) -> Self {
+        Self {
+            compiled,
+            passing,
+            cleaner: Cleaner::default(),
+            slots: vec![Slot::default(); compiled.rules.len()],
+            recent: VecDeque::with_capacity(REMEMBERED),
+            open: Vec::new(),
+            asked: Vec::new(),
+            stamp: vec![0; compiled.rules.len()],
+            line: 0,
+            bytes: 0,
+            command_from: 0,
+            failing: None,
+            script_end: None,
+            exhausted: false,
+        }
+    }
+
+    /// Takes the next line, without its `\n`.
+    pub(crate) fn line(&mut self, raw: &[u8]) {
+        self.line += 1;
+        self.bytes += raw.len() as u64 + 1;
+        let mut cleaner = std::mem::take(&mut self.cleaner);
+        let before = cleaner.section();
+        let (text, marks) = cleaner.clean(raw);
+        let text = text.trim_ascii_end();
+        if marks.command && before != Section::After {
+            self.command_from = self.line;
+        }
+        if !text.is_empty() {
+            self.continue_open(text);
+            self.look(text, before);
+            self.remember(text);
+        }
+        if marks.error && self.failing.is_none() {
+            // Steps that run after a failed one bring their own commands and errors.
+            self.failing = Some((self.command_from, self.line));
+        }
+        let after = cleaner.section();
+        if after != before && (before == Section::Script || after == Section::After) {
+            self.script_end.get_or_insert(self.line);
+        }
+        self.cleaner = cleaner;
+    }
+
+    pub(crate) fn finish(self) -> Findings {
+        let (failing_from, failing_to) = self
+            .failing
+            .unwrap_or((self.command_from, self.script_end.unwrap_or(u64::MAX)));
+        Findings {
+            slots: self.slots,
+            tail: self.recent.into_iter().collect(),
+            failing_from,
+            failing_to,
+            exhausted: self.exhausted,
+        }
+    }
+
+    fn look(&mut self, text: &[u8], section: Section) {
+        self.asked.clear();
+        for found in self.compiled.automaton.find_overlapping_iter(text) {
+            let users = self
+                .compiled
+                .rules_of_literal
+                .get(found.pattern().as_usize())
+                .map_or(&[][..], Vec::as_slice);
+            for rule in users {
+                if let Some(stamp) = self.stamp.get_mut(usize::from(*rule))
+                    && *stamp != self.line
+                {
+                    *stamp = self.line;
+                    self.asked.push(*rule);
+                }
+            }
+        }
+        if self.asked.is_empty() {
+            return;
+        }
+        self.asked.sort_unstable();
+        let credit = FIRST_CREDIT + (self.bytes >> CREDIT_SHIFT);
+        for at in 0..self.asked.len() {
+            let number = self.asked.get(at).copied().map_or(0, usize::from);
+            let (Some(rule), Some(slot)) =
+                (self.compiled.rules.get(number), self.slots.get_mut(number))
+            else {
+                continue;
+            };
+            if slot.spent + text.len() as u64 > credit {
+                self.exhausted = true;
+                continue;
+            }
+            slot.spent += text.len() as u64;
+            if rule.matches(text) {
+                let rule = std::sync::Arc::clone(rule);
+                self.note(number, &rule, text, section);
+                return;
+            }
+        }
+    }
+
+    fn note(&mut self, number: usize, rule: &Rule, text: &[u8], section: Section) {
+        if let Some(passing) = self.passing
+            && rule.strength != Strength::Final
+            && passing.contains(&fingerprint(text))
+        {
+            return;
+        }
+        let matched = kept(self.line, text);
+        let mut anchor = matched.clone();
+        let mut before: Vec<Line> = Vec::new();
+        if let Some((above, within)) = &rule.above
+            && let Some(at) = self
+                .recent
+                .iter()
+                .rev()
+                .take(*within)
+                .position(|line| above.is_match(&line.text))
+        {
+            let at = self.recent.len() - 1 - at;
+            anchor = self.recent.get(at).cloned().unwrap_or_default();
+            before.extend(
+                self.recent
+                    .iter()
+                    .skip(at.saturating_sub(QUOTED_BEFORE))
+                    .cloned(),
+            );
+            before.retain(|line| line.number != anchor.number);
+            before.truncate(QUOTED_AFTER);
+        } else {
+            let skip = self.recent.len().saturating_sub(QUOTED_BEFORE);
+            before.extend(self.recent.iter().skip(skip).cloned());
+        }
+        let hit = Hit {
+            anchor,
+            matched,
+            before,
+            after: Vec::new(),
+            section,
+        };
+        let Some(slot) = self.slots.get_mut(number) else {
+            return;
+        };
+        slot.count += 1;
+        let last = slot.first.is_some();
+        if last {
+            slot.last = Some(hit);
+        } else {
+            slot.first = Some(hit);
+        }
+        self.open
+            .retain(|open| open.rule != number || open.last != last);
+        if self.open.len() == MOST_OPEN {
+            self.open.remove(0);
+        }
+        self.open.push(Open {
+            rule: number,
+            last,
+            missing: QUOTED_AFTER,
+        });
+    }
+
+    fn continue_open(&mut self, text: &[u8]) {
+        if self.open.is_empty() {
+            return;
+        }
+        let line = kept(self.line, text);
+        for open in &mut self.open {
+            open.missing -= 1;
+            if let Some(slot) = self.slots.get_mut(open.rule)
+                && let Some(hit) = if open.last {
+                    slot.last.as_mut()
+                } else {
+                    slot.first.as_mut()
+                }
+            {
+                hit.after.push(line.clone());
+            }
+        }
+        self.open.retain(|open| open.missing > 0);
+    }
+
+    fn remember(&mut self, text: &[u8]) {
+        let mut line = if self.recent.len() == REMEMBERED {
+            self.recent.pop_front().unwrap_or_default()
+        } else {
+            Line::default()
+        };
+        line.number = self.line;
+        line.text.clear();
+        line.text
+            .extend_from_slice(&text[..text.len().min(KEPT_BYTES)]);
+        self.recent.push_back(line);
+    }
+}
+
+fn kept(number: u64, text: &[u8]) -> Line {
+    Line {
+        number,
+        text: text[..text.len().min(KEPT_BYTES)].to_vec(),
+    }
+}
+
+/// Collects the lines of a passing log that some rule would take for a failure.
+pub(crate) struct Passing<'a> {
+    compiled: &'a Compiled,
+    cleaner: Cleaner,
+    found: HashSet<u64>,
+}
+
+impl<'a> Passing<'a> {
+    pub(crate) fn new(compiled: &'a Compiled) -> Self {
+        Self {
+            compiled,
+            cleaner: Cleaner::default(),
+            found: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn line(&mut self, raw: &[u8]) {
+        if self.found.len() >= MOST_PASSING_LINES {
+            return;
+        }
+        let (text, _) = self.cleaner.clean(raw);
+        let text = text.trim_ascii_end();
+        if self.compiled.automaton.is_match(text) {
+            self.found.insert(fingerprint(text));
+        }
+    }
+
+    pub(crate) fn finish(self) -> HashSet<u64> {
+        self.found
+    }
+}
+
+fn fingerprint(text: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    normalise(&String::from_utf8_lossy(
+        &text[..text.len().min(KEPT_BYTES)],
+    ))
+    .hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Returns the hit of each rule that looks at a fact instead of a line.
+pub(crate) fn look_at_fact(
+    compiled: &Compiled,
+    findings: &mut Findings,
+    subject: Subject,
+    fact: &str,
+) {
+    let taker = compiled
+        .rules
+        .iter()
+        .position(|rule| rule.subject == subject && rule.matches(fact.as_bytes()));
+    if let Some(slot) = taker.and_then(|number| findings.slots.get_mut(number)) {
+        let line = kept(0, fact.as_bytes());
+        slot.count += 1;
+        slot.first = Some(Hit {
+            anchor: line.clone(),
+            matched: line,
+            before: Vec::new(),
+            after: Vec::new(),
+            section: Section::Unmarked,
+        });
+    }
+}
