@@ -14,7 +14,7 @@ use serde::ser::Error as _;
 ///
 /// A log need not be UTF-8; what is quoted from it is.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct LogText(Arc<[u8]>);
+pub struct LogText(Arc<Vec<u8>>);
 
 impl LogText {
     /// Returns the bytes as they came.
@@ -33,19 +33,19 @@ impl fmt::Debug for LogText {
 
 impl From<&str> for LogText {
     fn from(text: &str) -> Self {
-        Self(Arc::from(text.as_bytes()))
+        Self(Arc::new(text.as_bytes().to_vec()))
     }
 }
 
 impl From<String> for LogText {
     fn from(text: String) -> Self {
-        Self(Arc::from(text.into_bytes()))
+        Self(Arc::new(text.into_bytes()))
     }
 }
 
 impl From<Vec<u8>> for LogText {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Arc::from(bytes))
+        Self(Arc::new(bytes))
     }
 }
 
