@@ -59,7 +59,7 @@ impl RunRequest {
 }
 
 /// What came out of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunResult {
     /// The run.
     pub run: RunId,

@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::Serialize;
 use sha2::Digest as _;
@@ -240,6 +242,22 @@ impl Patch {
     }
 }
 
+impl Serialize for Patch {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&STANDARD.encode(&self.bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Patch {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        STANDARD
+            .decode(text)
+            .map(Self::new)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
 impl Debug for Patch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Patch({}, {} bytes)", self.id.short(), self.bytes.len())
@@ -319,6 +337,23 @@ pub trait WorkspaceProvider: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`WorkspaceError::UnknownTarget`] if there is no such branch.
     async fn base(&self, target: &Target) -> Result<BaseRevision, WorkspaceError>;
+    /// Returns every path of the base's tree, relative, in git's order; bytes outside UTF-8 are percent-encoded.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Git`].
+    async fn files(&self, base: &BaseRevision) -> Result<Vec<String>, WorkspaceError>;
+    /// Returns a file of the base's tree, at most `limit` bytes of it; `None` if there is no such file.
+    ///
+    /// Rules, prompts and context documents are read through this, never from a workspace or a patch.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Git`].
+    async fn file(
+        &self,
+        base: &BaseRevision,
+        path: &str,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, WorkspaceError>;
     /// Returns a clean workspace at the base.
     ///
     /// # Errors
