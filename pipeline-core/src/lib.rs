@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod clock;
 pub mod conflict;
+pub mod dossier;
 pub mod event;
 pub mod failure;
 pub mod footprint;

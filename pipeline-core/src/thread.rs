@@ -39,7 +39,7 @@ impl Protocol {
         self.accounts.iter().any(|a| a.names(account))
     }
 
-    fn is_ignored(&self, account: &Account) -> bool {
+    pub(crate) fn is_ignored(&self, account: &Account) -> bool {
         self.ignore_authors.iter().any(|a| a.names(account))
     }
 

@@ -40,7 +40,7 @@
 mod binary;
 mod delta;
 mod entry;
-mod escape;
+pub(crate) mod escape;
 mod existing;
 mod hunk;
 mod id;
