@@ -190,11 +190,13 @@ impl Footprint {
     }
 
     /// Returns the declared files, sorted.
+    #[must_use]
     pub fn candidates(&self) -> impl ExactSizeIterator<Item = &RepoPath> + Clone {
         self.files.iter()
     }
 
     /// Returns the declared directories, each standing for everything below it.
+    #[must_use]
     pub fn trees(&self) -> impl ExactSizeIterator<Item = &RepoDir> + Clone {
         self.trees.iter()
     }
@@ -206,11 +208,13 @@ impl Footprint {
     }
 
     /// Returns the areas declared without a file.
+    #[must_use]
     pub fn areas(&self) -> impl ExactSizeIterator<Item = &ConflictKey> + Clone {
         self.areas.iter()
     }
 
     /// Returns the files really touched so far, sorted.
+    #[must_use]
     pub fn touched(&self) -> impl ExactSizeIterator<Item = &RepoPath> + Clone {
         self.touched.iter()
     }

@@ -193,16 +193,24 @@ impl Areas {
             index.meeting(&my_key, &mut |at| {
                 if let (Some(their), Some(their_key)) = (other.areas.get(at), theirs.get(at)) {
                     // The broader claim is the reason why the narrower one is in the way.
-                    let reason =
-                        if (my_key.breadth(), mine.class) >= (their_key.breadth(), their.class) {
-                            (my_key.clone(), mine.class)
-                        } else {
-                            (their_key.clone(), their.class)
-                        };
+                    let wider = (my_key.breadth(), mine.class, &my_key)
+                        >= (their_key.breadth(), their.class, their_key);
+                    let reason = if wider {
+                        (my_key.clone(), mine.class)
+                    } else {
+                        (their_key.clone(), their.class)
+                    };
                     let (key, class) = reason;
-                    let sides = found.entry((key.breadth(), class, key)).or_default();
-                    sides.0.add(mine);
-                    sides.1.add(their);
+                    let is_reason = |side: &ConflictKey| {
+                        side.is_file() == key.is_file() && side.is_all() == key.is_all()
+                    };
+                    let reasons = (is_reason(&my_key), is_reason(their_key));
+                    let sides = found
+                        .entry((key.breadth(), class, key.writing()))
+                        .or_default();
+                    // Beside a claim on more than a file, that the other has a file is no reason.
+                    sides.0.add(mine, reasons.0);
+                    sides.1.add(their, reasons.1);
                 }
             });
         }
@@ -210,7 +218,7 @@ impl Areas {
             let sides = found
                 .entry((usize::MAX, area.class, ConflictKey::all()))
                 .or_default();
-            sides.0.add(area);
+            sides.0.add(area, true);
             other
                 .areas
                 .iter()
@@ -220,7 +228,7 @@ impl Areas {
             let sides = found
                 .entry((usize::MAX, area.class, ConflictKey::all()))
                 .or_default();
-            sides.1.add(area);
+            sides.1.add(area, true);
             self.areas
                 .iter()
                 .for_each(|mine| sides.0.paths.extend(mine.paths.iter().cloned()));
@@ -289,8 +297,8 @@ pub struct Side {
 }
 
 impl Side {
-    fn add(&mut self, area: &Area) {
-        if !self.rules.contains(&area.rule) {
+    fn add(&mut self, area: &Area, is_reason: bool) {
+        if is_reason && !self.rules.contains(&area.rule) {
             self.rules.insert(Arc::clone(&area.rule));
         }
         self.paths.extend(area.paths.iter().cloned());

@@ -1,6 +1,7 @@
 //! The detector that follows rules.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use regex::{RegexSet, RegexSetBuilder};
@@ -15,7 +16,6 @@ use super::{
 use crate::footprint::{Footprint, RepoPath};
 
 /// The detector that follows a [`RuleSet`], for one target branch.
-#[derive(Debug)]
 pub struct RuleConflicts {
     target: String,
     set: RegexSet,
@@ -33,14 +33,12 @@ pub struct RuleConflicts {
 }
 
 /// The rules that hold without a line in any file.
-#[derive(Debug)]
 struct FixedRules {
     same_file: Arc<str>,
     directory: Arc<str>,
     serial: Arc<str>,
 }
 
-#[derive(Debug)]
 struct ActiveRule {
     name: Arc<str>,
     class: AreaClass,
@@ -66,6 +64,16 @@ pub(super) struct Classified {
     pub(super) claims: Vec<(AreaClass, ConflictKey, Mode, Arc<str>)>,
     /// Whether a rule, an `allow` or a `deny` spoke of the path.
     pub(super) known: bool,
+}
+
+impl fmt::Debug for RuleConflicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuleConflicts")
+            .field("target", &self.target)
+            .field("rules", &self.rules.len())
+            .field("unclassified", &self.unclassified)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RuleConflicts {
@@ -208,7 +216,7 @@ impl RuleConflicts {
                     excepted.insert(rule);
                 }
                 Owner::Allow(allow) => {
-                    lifted.extend(self.allows.get(allow).map(|(_, classes)| classes))
+                    lifted.extend(self.allows.get(allow).map(|(_, classes)| classes));
                 }
                 Owner::Deny(deny) => {
                     if let Some((name, class)) = self.denies.get(deny) {
@@ -334,7 +342,10 @@ fn holds_for(targets: &[Pattern], target: &str) -> bool {
 
 /// Collects claims; the paths of equal ones are joined.
 #[derive(Default)]
-struct Collected(BTreeMap<(ConflictKey, ConflictClass, Arc<str>), (Mode, BTreeSet<RepoPath>)>);
+struct Collected(BTreeMap<Claim, (Mode, BTreeSet<RepoPath>)>);
+
+/// What makes two claims one: key, class and rule.
+type Claim = (ConflictKey, ConflictClass, Arc<str>);
 
 impl Collected {
     fn claim(

@@ -141,41 +141,50 @@ impl ConflictKey {
     /// Returns the key that meets every key of its target.
     #[must_use]
     pub const fn all() -> Self {
-        Self::writing(KeyKind::All)
+        Self::of(KeyKind::All)
     }
 
     /// Returns the key of an issue.
     #[must_use]
     pub fn issue(key: impl Into<String>) -> Self {
-        Self::writing(KeyKind::Issue(key.into()))
+        Self::of(KeyKind::Issue(key.into()))
     }
 
     /// Returns the key of one file.
     #[must_use]
     pub const fn path(path: RepoPath) -> Self {
-        Self::writing(KeyKind::Path(path))
+        Self::of(KeyKind::Path(path))
     }
 
     /// Returns the key of the files directly in a directory.
     #[must_use]
     pub const fn dir(dir: RepoDir) -> Self {
-        Self::writing(KeyKind::Dir(dir))
+        Self::of(KeyKind::Dir(dir))
     }
 
     /// Returns the key of everything below a directory.
     #[must_use]
     pub const fn tree(dir: RepoDir) -> Self {
-        Self::writing(KeyKind::Tree(dir))
+        Self::of(KeyKind::Tree(dir))
     }
 
     /// Returns the key of one area of a class; an empty value is the whole class.
     #[must_use]
     pub fn area(class: AreaClass, value: impl Into<String>) -> Self {
-        Self::writing(KeyKind::Area(class, value.into()))
+        Self::of(KeyKind::Area(class, value.into()))
     }
 
-    const fn writing(kind: KeyKind) -> Self {
+    const fn of(kind: KeyKind) -> Self {
         Self { kind, reads: false }
+    }
+
+    /// Returns the same claim, shared with nobody.
+    #[must_use]
+    pub fn writing(self) -> Self {
+        Self {
+            reads: false,
+            ..self
+        }
     }
 
     /// Returns the same claim, shared with others that only read.
@@ -203,6 +212,11 @@ impl ConflictKey {
     #[must_use]
     pub const fn is_all(&self) -> bool {
         matches!(self.kind, KeyKind::All)
+    }
+
+    /// Returns whether the key names one file.
+    pub(crate) const fn is_file(&self) -> bool {
+        matches!(self.kind, KeyKind::Path(_))
     }
 
     /// Returns whether two claims on the same target exclude each other.
@@ -291,7 +305,7 @@ impl FromStr for ConflictKey {
                 parse_kind(rest).map(|kind| Self { kind, reads: true })
             }
             Some(_) => Err(KeyError::UnknownKind("reads".to_owned())),
-            None => parse_kind(text).map(Self::writing),
+            None => parse_kind(text).map(Self::of),
         }
     }
 }

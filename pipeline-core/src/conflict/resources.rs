@@ -91,6 +91,7 @@ impl ResourceSet {
     }
 
     /// Returns the keys, sorted.
+    #[must_use]
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &ConflictKey> + Clone {
         self.keys.iter()
     }
@@ -127,7 +128,7 @@ impl ResourceSet {
         self.keys.iter().find_map(|mine| {
             let mut first: Option<usize> = None;
             index.meeting(mine, &mut |at| {
-                first = Some(first.map_or(at, |known| known.min(at)))
+                first = Some(first.map_or(at, |known| known.min(at)));
             });
             first
                 .and_then(|at| theirs.get(at))

@@ -123,7 +123,7 @@ pub enum RulesError {
 /// ```
 /// use pipeline_core::conflict::RuleSet;
 ///
-/// let rules = RuleSet::from_toml("presets = [\"laravel\"]\nunclassified = \"serial\"")?;
+/// let rules = RuleSet::from_toml("presets = [\"generic\"]\nunclassified = \"serial\"")?;
 /// assert_eq!(rules.digest().len(), 64);
 /// # Ok::<(), pipeline_core::conflict::RulesError>(())
 /// ```
@@ -319,6 +319,10 @@ impl RuleSet {
     ///
     /// Two machines with the same digest derive the same keys from the same footprint.
     #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "plain data with text keys always serialises"
+    )]
     pub fn digest(&self) -> String {
         let canonical =
             serde_json::to_vec(&self.effective).expect("rules are plain data with text keys");

@@ -362,7 +362,7 @@ pub fn encode_wire(bytes: &[u8]) -> String {
     for &byte in bytes {
         match byte {
             b'%' | b'@' | b'#' | b'!' | b'~' | b'$' | b'&' | b'`' | b'<' | b'>' => {
-                escape(byte, &mut out)
+                escape(byte, &mut out);
             }
             0x21..=0x7e => out.push(char::from(byte)),
             _ => escape(byte, &mut out),

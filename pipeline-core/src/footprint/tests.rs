@@ -178,7 +178,7 @@ fn a_footprint_survives_json() {
         .with_touched([RepoPath::from_bytes(b"a*b:12").unwrap()])
         .with_area("db:".parse().unwrap());
     let json = serde_json::to_string(&work).unwrap();
-    insta::assert_snapshot!(json, @"");
+    insta::assert_snapshot!(json, @r#"{"candidates":["caf%E9.txt","src/a.rs"],"trees":["docs"],"areas":["db:"],"touched":["a*b:12"],"refused":[{"text":"../out","fault":"escapes"}]}"#);
     assert_eq!(serde_json::from_str::<Footprint>(&json).unwrap(), work);
     assert!(serde_json::from_str::<Footprint>(r#"{"candidates":["/abs"]}"#).is_err());
 }

@@ -64,10 +64,10 @@ fn keys_meet_by_the_prefix_rules() {
 #[test]
 fn keys_are_written_in_ascii() {
     let path = RepoPath::from_bytes("docs/日本 #1~$.md".as_bytes()).unwrap();
-    insta::assert_snapshot!(ConflictKey::path(path), @"");
-    insta::assert_snapshot!(ConflictKey::dir(RepoDir::root()), @"");
-    insta::assert_snapshot!(ConflictKey::area(AreaClass::Api, "@all"), @"");
-    insta::assert_snapshot!(ConflictKey::area(AreaClass::Db, "").reading(), @"");
+    insta::assert_snapshot!(ConflictKey::path(path), @"path:docs/%E6%97%A5%E6%9C%AC%20%231%7E%24.md");
+    insta::assert_snapshot!(ConflictKey::dir(RepoDir::root()), @"dir:.");
+    insta::assert_snapshot!(ConflictKey::area(AreaClass::Api, "@all"), @"api:%40all");
+    insta::assert_snapshot!(ConflictKey::area(AreaClass::Db, "").reading(), @"reads:db:");
 }
 
 #[test]

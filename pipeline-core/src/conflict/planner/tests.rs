@@ -144,8 +144,6 @@ fn an_exclusive_issue_gets_its_turn() {
 
 fn meet(a: &Candidate, b: &Candidate) -> bool {
     let all = [ConflictKey::all()];
-    let keys = |candidate: &'static [ConflictKey]| candidate;
-    let _ = keys;
     let of = |candidate: &Candidate| {
         if candidate.keys.is_empty() {
             all.to_vec()

@@ -90,8 +90,8 @@ fn different_files_of_one_api_collide() {
         ["api api:point"]
     );
     assert_eq!(
-        between("main", &["app/Models/PT.php"], &["app/Models/points.php"])[1],
-        "api api:point"
+        between("main", &["app/Models/PT.php"], &["app/Models/points.php"]),
+        ["api api:point"]
     );
     assert!(between("main", &[controller], &["app/Services/OrderService.php"]).is_empty());
 }
@@ -163,7 +163,11 @@ fn exceptions_and_allowances_take_claims_away_but_never_the_file() {
         between("main", &["widgets/a/x.ts"], &["widgets/a/y.ts"]),
         ["shared shared:a"]
     );
-    assert!(between("main", &["widgets/a/README.md"], &["widgets/a/y.ts"]).is_empty());
+    assert_eq!(
+        between("main", &["widgets/a/README.md"], &["widgets/a/y.ts"]),
+        ["dir dir:widgets/a"]
+    );
+    assert!(between("main", &["widgets/a/README.md"], &["widgets/a/deep/y.ts"]).is_empty());
     assert!(between("main", &["widgets/free/x.ts"], &["widgets/free/y.ts"]).is_empty());
     assert_eq!(
         between("main", &["CHANGELOG.md"], &["CHANGELOG.md"]),
@@ -240,11 +244,14 @@ fn conflicts_read_as_sentences() {
             .collect::<Vec<_>>()
             .join("\n")
     };
-    insta::assert_snapshot!(shown(&["app/Http/Controllers/PointsController.php"], &["app/Models/Point.php"]), @"");
-    insta::assert_snapshot!(shown(&["app/Models/Point.php"], &["app/Models/Point.php"]), @"");
-    insta::assert_snapshot!(shown(&["database/migrations/1.php"], &["app/Models/Point.php"]), @"");
-    insta::assert_snapshot!(shown(&[], &["app/Models/Point.php"]), @"");
-    insta::assert_snapshot!(shown(&["misc/a"], &["misc/b"]), @"");
+    insta::assert_snapshot!(shown(&["app/Http/Controllers/PointsController.php"], &["app/Models/Point.php"]), @"api:point (api): both touch the same API: `app/Http/Controllers/PointsController.php` against `app/Models/Point.php` (rule: api)");
+    insta::assert_snapshot!(shown(&["app/Models/Point.php"], &["app/Models/Point.php"]), @r#"
+    path:app/Models/Point.php (path): both touch the same file: `app/Models/Point.php` (rule: the same file)
+    api:point (api): both touch the same API: `app/Models/Point.php` (rule: api)
+    "#);
+    insta::assert_snapshot!(shown(&["database/migrations/1.php"], &["app/Models/Point.php"]), @"all (db): one of them needs the whole target for itself: `database/migrations/1.php` against `app/Models/Point.php` (rule: migrations)");
+    insta::assert_snapshot!(shown(&[], &["app/Models/Point.php"]), @"all (unknown): what one of them touches is not known: `app/Models/Point.php` (rule: no candidate file is known)");
+    insta::assert_snapshot!(shown(&["misc/a"], &["misc/b"]), @"dir:misc (dir): both touch the same directory, of which no rule says more: `misc/a` against `misc/b` (rule: unclassified = directory)");
 }
 
 #[test]
@@ -260,17 +267,17 @@ fn bad_rules_say_which_and_why() {
         }
         out
     }
-    insta::assert_snapshot!(chain("colour = 1"), @"");
-    insta::assert_snapshot!(chain("version = 2"), @"");
-    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'"), @"");
-    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\npatterns=['/a']"), @"");
-    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\nkey='{b}'\npatterns=['a/{a}']"), @"");
-    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\nkey='{b'\npatterns=['a/{a}']"), @"");
-    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\nwords=['a']\n[[allow]]\nname='x'\npatterns=['a']"), @"");
-    insta::assert_snapshot!(chain("presets=['cobol']"), @"");
-    insta::assert_snapshot!(chain("presets='auto'"), @"");
-    insta::assert_snapshot!(chain("disable=['x']"), @"");
-    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='colour'\nwords=['a']"), @"");
+    insta::assert_snapshot!(chain("colour = 1"), @"the rules in the rules file cannot be read: TOML parse error at line 1, column 1");
+    insta::assert_snapshot!(chain("version = 2"), @"the rules in the rules file have version 2; this program reads version 1");
+    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'"), @"the rule `x` has neither `patterns` nor `words`, so it matches nothing");
+    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\npatterns=['/a']"), @"the pattern `/a` of the rule `x` cannot be used: the pattern must be relative to the root of the repository, without a leading `/` and without `..`");
+    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\nkey='{b}'\npatterns=['a/{a}']"), @"the key `{b}` of the rule `x` names `{b}`, which the pattern `a/{a}` does not capture");
+    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\nkey='{b'\npatterns=['a/{a}']"), @"the key `{b` of the rule `x` has a brace that is not closed");
+    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\nwords=['a']\n[[allow]]\nname='x'\npatterns=['a']"), @"two rules in the rules file are called `x`; a later file may replace a rule by its name, one file may not");
+    insta::assert_snapshot!(chain("presets=['cobol']"), @"there is no preset `cobol`; there are common, generic");
+    insta::assert_snapshot!(chain("presets='auto'"), @r#"`presets = "auto"` needs the list of files of the repository; name the presets instead"#);
+    insta::assert_snapshot!(chain("disable=['x']"), @"`disable` names the rule `x`, which none of the chosen presets has");
+    insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='colour'\nwords=['a']"), @"the rules in the rules file cannot be read: TOML parse error at line 3, column 7");
 }
 
 #[test]
