@@ -1,0 +1,373 @@
+//! One view of the objects there are: those of the repository and those under construction.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use pipeline_core::random::nonce;
+
+use crate::error::GitError;
+use crate::git::Conversation;
+use crate::git::GitCommand;
+use crate::object::Commit;
+use crate::object::Entry;
+use crate::object::Tree;
+use crate::object::loose;
+use crate::oid::Kind;
+use crate::oid::ObjectFormat;
+use crate::oid::Oid;
+use crate::repository::Repository;
+
+/// The largest object that is read into memory.
+const READ_CAP: u64 = 512 << 20;
+/// How many parsed trees are remembered before the memory is emptied.
+const TREES: usize = 8192;
+
+/// Reads objects through one long-lived `cat-file`, and stages new ones in a quarantine.
+///
+/// What is staged can be read at once, here and by the git processes of this view; it becomes part
+/// of the repository only through [`Objects::keep`]. Dropping the view removes the quarantine.
+#[derive(Debug)]
+pub(crate) struct Objects {
+    repository: Repository,
+    quarantine: PathBuf,
+    reader: Mutex<Option<Conversation>>,
+    differ: Mutex<Option<Conversation>>,
+    pending: Mutex<Pending>,
+    trees: Mutex<HashMap<Oid, Arc<Tree>>>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// Made in this process, not yet a file.
+    unstaged: HashMap<Oid, (Kind, Arc<[u8]>)>,
+    /// Files of the quarantine, not yet kept.
+    staged: Vec<Oid>,
+}
+
+impl Objects {
+    /// Opens a view with an empty quarantine.
+    pub(crate) fn open(repository: &Repository) -> Result<Self, GitError> {
+        let quarantine = repository.quarantine().join(nonce());
+        std::fs::create_dir_all(&quarantine)
+            .map_err(GitError::file("create the folder", &quarantine))?;
+        Ok(Self {
+            repository: repository.clone(),
+            quarantine,
+            reader: Mutex::default(),
+            differ: Mutex::default(),
+            pending: Mutex::default(),
+            trees: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn format(&self) -> ObjectFormat {
+        self.repository.format()
+    }
+
+    /// Reads an object; `None` when there is none of that name.
+    pub(crate) async fn find(&self, oid: &Oid) -> Result<Option<(Kind, Arc<[u8]>)>, GitError> {
+        if let Some((kind, content)) = lock(&self.pending).unstaged.get(oid) {
+            return Ok(Some((*kind, Arc::clone(content))));
+        }
+        let mut reader = match take(&self.reader) {
+            Some(reader) => reader,
+            None => self.plumbing().args(["cat-file", "--batch"]).converse()?,
+        };
+        reader.send(format!("{oid}\n").as_bytes()).await?;
+        let header = reader.line().await?;
+        let unexpected = |what| GitError::Unexpected {
+            command: "cat-file --batch".to_owned(),
+            what,
+        };
+        let mut words = header.split(|b| *b == b' ');
+        let (_, kind, size) = (words.next(), words.next(), words.next());
+        if kind == Some(b"missing") {
+            put_back(&self.reader, reader);
+            return Ok(None);
+        }
+        let kind = kind
+            .and_then(Kind::from_word)
+            .ok_or_else(|| unexpected("no kind in it"))?;
+        let size: u64 = size
+            .and_then(|size| std::str::from_utf8(size).ok()?.parse().ok())
+            .ok_or_else(|| unexpected("no size in it"))?;
+        if size > READ_CAP {
+            reader.skip(size + 1).await?;
+            put_back(&self.reader, reader);
+            return Err(GitError::TooLarge {
+                oid: oid.hex(),
+                size,
+                limit: READ_CAP,
+            });
+        }
+        let len = usize::try_from(size).map_err(|_| unexpected("a size beyond memory"))?;
+        let mut content = reader.exactly(len + 1).await?;
+        content.truncate(len);
+        put_back(&self.reader, reader);
+        Ok(Some((kind, content.into())))
+    }
+
+    /// Reads an object that must be there and be of this kind.
+    async fn read(&self, oid: &Oid, kind: Kind) -> Result<Arc<[u8]>, GitError> {
+        match self.find(oid).await? {
+            Some((found, content)) if found == kind => Ok(content),
+            _ => Err(GitError::NoObject {
+                oid: format!("{oid} ({})", kind.word()),
+                partial: self.repository.is_partial(),
+            }),
+        }
+    }
+
+    /// Reads a blob.
+    pub(crate) async fn blob(&self, oid: &Oid) -> Result<Arc<[u8]>, GitError> {
+        self.read(oid, Kind::Blob).await
+    }
+
+    /// Reads a commit.
+    pub(crate) async fn commit(&self, oid: &Oid) -> Result<Commit, GitError> {
+        let content = self.read(oid, Kind::Commit).await?;
+        Commit::parse(&content).map_err(|source| GitError::BadObject {
+            oid: oid.hex(),
+            source: source.into(),
+        })
+    }
+
+    /// Reads a tree; what was read before is remembered.
+    pub(crate) async fn tree(&self, oid: &Oid) -> Result<Arc<Tree>, GitError> {
+        if let Some(tree) = lock(&self.trees).get(oid) {
+            return Ok(Arc::clone(tree));
+        }
+        let content = self.read(oid, Kind::Tree).await?;
+        let tree = Tree::parse(self.format(), &content).map_err(|source| GitError::BadObject {
+            oid: oid.hex(),
+            source: source.into(),
+        })?;
+        let tree = Arc::new(tree);
+        let mut trees = lock(&self.trees);
+        if trees.len() >= TREES {
+            trees.clear();
+        }
+        trees.insert(*oid, Arc::clone(&tree));
+        Ok(tree)
+    }
+
+    /// Finds what a path names inside a tree; reads only the trees on the way.
+    pub(crate) async fn entry(&self, root: &Oid, path: &[u8]) -> Result<Option<Entry>, GitError> {
+        let mut tree = self.tree(root).await?;
+        let mut parts = path.split(|b| *b == b'/').peekable();
+        while let Some(part) = parts.next() {
+            let Some(entry) = tree.get(part) else {
+                return Ok(None);
+            };
+            if parts.peek().is_none() {
+                return Ok(Some(entry.clone()));
+            }
+            if !entry.mode.is_tree() {
+                return Ok(None);
+            }
+            let next = entry.oid;
+            tree = self.tree(&next).await?;
+        }
+        Ok(None)
+    }
+
+    /// Makes a new object; it is held in memory until [`Objects::stage`].
+    pub(crate) fn write(&self, kind: Kind, content: Vec<u8>) -> Result<Oid, GitError> {
+        let oid = self
+            .format()
+            .name_of(kind, &content)
+            .map_err(|source| GitError::BadObject {
+                oid: "of the patch".to_owned(),
+                source: source.into(),
+            })?;
+        lock(&self.pending)
+            .unstaged
+            .entry(oid)
+            .or_insert_with(|| (kind, content.into()));
+        Ok(oid)
+    }
+
+    /// Makes a new tree, remembered as if it had been read.
+    pub(crate) fn write_tree(&self, tree: Tree) -> Result<Oid, GitError> {
+        let oid = self.write(Kind::Tree, tree.encode())?;
+        lock(&self.trees).insert(oid, Arc::new(tree));
+        Ok(oid)
+    }
+
+    /// Writes what was made to the quarantine, so that git itself can read it.
+    pub(crate) async fn stage(&self) -> Result<(), GitError> {
+        let new: Vec<_> = lock(&self.pending)
+            .unstaged
+            .iter()
+            .map(|(oid, (kind, content))| (*oid, *kind, Arc::clone(content)))
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let oids: Vec<_> = new.iter().map(|(oid, ..)| *oid).collect();
+        let quarantine = self.quarantine.clone();
+        blocking("write objects in", &self.quarantine, move || {
+            new.iter()
+                .try_for_each(|(oid, kind, content)| loose::stage(&quarantine, oid, *kind, content))
+        })
+        .await?;
+        let mut pending = lock(&self.pending);
+        for oid in oids {
+            if pending.unstaged.remove(&oid).is_some() {
+                pending.staged.push(oid);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves everything made so far into the repository, synced: a ref may name it afterwards.
+    pub(crate) async fn keep(&self) -> Result<(), GitError> {
+        self.stage().await?;
+        let staged = lock(&self.pending).staged.clone();
+        if staged.is_empty() {
+            return Ok(());
+        }
+        let (quarantine, objects) = (self.quarantine.clone(), self.repository.objects_dir());
+        let kept = staged.clone();
+        blocking(
+            "keep objects in",
+            &self.repository.objects_dir(),
+            move || loose::keep(&quarantine, &objects, &staged),
+        )
+        .await?;
+        lock(&self.pending).staged.retain(|oid| !kept.contains(oid));
+        Ok(())
+    }
+
+    /// Returns the difference of two trees as a patch, as git itself derives it.
+    ///
+    /// One `diff-tree` stays for all requests; what it prints is delimited by a line that it echoes.
+    pub(crate) async fn diff(&self, old: &Oid, new: &Oid, cap: usize) -> Result<Vec<u8>, GitError> {
+        self.stage().await?;
+        let mut differ = match take(&self.differ) {
+            Some(differ) => differ,
+            None => self
+                .plumbing()
+                .args([
+                    "diff-tree",
+                    "--stdin",
+                    "-r",
+                    "-p",
+                    "--binary",
+                    "--full-index",
+                ])
+                .args([
+                    "--no-renames",
+                    "--no-ext-diff",
+                    "--no-textconv",
+                    "--no-color",
+                ])
+                .args(["--src-prefix=a/", "--dst-prefix=b/"])
+                .converse()?,
+        };
+        let end = format!("end {}", nonce());
+        differ
+            .send(format!("{old} {new}\n{end}\n").as_bytes())
+            .await?;
+        let echo = differ.line().await?;
+        if echo != format!("{old} {new}").as_bytes() {
+            return Err(GitError::Unexpected {
+                command: "diff-tree --stdin".to_owned(),
+                what: "it does not begin with the trees asked for",
+            });
+        }
+        let mut diff = Vec::new();
+        let mut flooded = false;
+        loop {
+            let line = differ.line().await?;
+            if line == end.as_bytes() {
+                break;
+            }
+            flooded |= diff.len() + line.len() >= cap;
+            if !flooded {
+                diff.extend_from_slice(&line);
+                diff.push(b'\n');
+            }
+        }
+        put_back(&self.differ, differ);
+        if flooded {
+            return Err(GitError::Flooded {
+                command: "diff-tree".to_owned(),
+                limit: cap,
+            });
+        }
+        Ok(diff)
+    }
+
+    /// Starts a command that sees the repository's objects and the staged ones, and no
+    /// configuration but its own; objects it writes are part of the quarantine.
+    pub(crate) fn plumbing(&self) -> GitCommand {
+        self.repository
+            .plumbing()
+            .env("GIT_OBJECT_DIRECTORY", &self.quarantine)
+            .env(
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+                listed(&self.repository.objects_dir()),
+            )
+    }
+}
+
+impl Drop for Objects {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.quarantine) {
+            tracing::debug!(%error, path = %self.quarantine.display(), "quarantine left behind");
+        }
+    }
+}
+
+/// Writes a path the way git reads it in a list of alternates.
+fn listed(path: &Path) -> OsString {
+    let bytes = path.as_os_str().as_bytes();
+    if !bytes.iter().any(|b| matches!(b, b':' | b'"' | b'\n')) {
+        return path.into();
+    }
+    let mut quoted = Vec::from(*b"\"");
+    for byte in bytes {
+        match byte {
+            b'"' | b'\\' => quoted.extend([b'\\', *byte]),
+            b'\n' => quoted.extend(b"\\n"),
+            _ => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'"');
+    std::os::unix::ffi::OsStringExt::from_vec(quoted)
+}
+
+/// A poisoned lock only means that another thread panicked between two whole updates.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a conversation out while it is used: if the future that uses it is dropped half way,
+/// the conversation goes with it and the next request starts a fresh one.
+fn take(slot: &Mutex<Option<Conversation>>) -> Option<Conversation> {
+    lock(slot).take()
+}
+
+fn put_back(slot: &Mutex<Option<Conversation>>, conversation: Conversation) {
+    *lock(slot) = Some(conversation);
+}
+
+/// Runs file work off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    action: &'static str,
+    path: &Path,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, GitError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(std::io::Error::other)
+        .and_then(|done| done)
+        .map_err(GitError::file(action, path))
+}

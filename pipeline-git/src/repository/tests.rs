@@ -1,0 +1,53 @@
+use super::*;
+use crate::testing::Fixture;
+
+#[tokio::test]
+async fn opening_prepares_the_state_directory_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fixture = Fixture::with(&[("a", "a\n")]).await;
+    let state = fixture.repository.state_dir();
+    let mode = std::fs::metadata(state)
+        .expect("it exists")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert_eq!(fixture.repository.common_dir(), fixture.repo().join(".git"));
+    assert_eq!(
+        fixture
+            .repository
+            .resolve("refs/heads/main")
+            .await
+            .expect("resolves"),
+        Some(fixture.oid("main"))
+    );
+    assert_eq!(
+        fixture
+            .repository
+            .resolve("refs/heads/none")
+            .await
+            .expect("resolves"),
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_folder_without_a_repository_is_named() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let error = Repository::open(GitOptions::default(), dir.path(), dir.path().join("state"))
+        .await
+        .expect_err("there is none");
+    assert!(
+        matches!(error.0, GitError::NotARepository { .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn sha256_repositories_open_too() {
+    let fixture = Fixture::of_format("sha256", &[("a", "a\n")]).await;
+    assert_eq!(fixture.repository.format(), ObjectFormat::Sha256);
+    assert_eq!(
+        fixture.repository.resolve("main").await.expect("resolves"),
+        Some(fixture.oid("main"))
+    );
+}
