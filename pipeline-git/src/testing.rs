@@ -84,26 +84,13 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
     std::fs::write(path, content).expect("written");
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the user's own git, apart from the code under test"
-)]
 pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
-    let output = std::process::Command::new("git")
-        .args(["-c", "protocol.file.allow=always"])
-        .args(args)
-        .current_dir(dir)
-        .env_clear()
-        .env("PATH", "/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_SYSTEM", "/dev/null")
-        .envs(["AUTHOR", "COMMITTER"].into_iter().flat_map(|role| {
-            [
-                (format!("GIT_{role}_NAME"), "Test"),
-                (format!("GIT_{role}_EMAIL"), "test@example.org"),
-                (format!("GIT_{role}_DATE"), "1700000000 +0000"),
-            ]
-        }))
+    git_env(dir, args, &[])
+}
+
+pub(crate) fn git_env(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> String {
+    let output = command(dir, args)
+        .envs(env.iter().copied())
         .output()
         .expect("git runs");
     assert!(
@@ -114,4 +101,36 @@ pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout)
         .trim_end()
         .to_owned()
+}
+
+/// Tells whether git succeeds.
+pub(crate) fn try_git(dir: &Path, args: &[&str]) -> bool {
+    command(dir, args)
+        .output()
+        .expect("git runs")
+        .status
+        .success()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the user's own git, apart from the code under test"
+)]
+fn command(dir: &Path, args: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new("git");
+    command
+        .args(["-c", "protocol.file.allow=always"])
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_SYSTEM", "/dev/null");
+    for role in ["AUTHOR", "COMMITTER"] {
+        command
+            .env(format!("GIT_{role}_NAME"), "Test")
+            .env(format!("GIT_{role}_EMAIL"), "test@example.org")
+            .env(format!("GIT_{role}_DATE"), "1700000000 +0000");
+    }
+    command
 }

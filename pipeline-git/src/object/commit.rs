@@ -12,6 +12,15 @@ pub(crate) struct Signature {
 }
 
 impl Signature {
+    /// Returns the pipeline itself, at the beginning of time.
+    pub(crate) fn pipeline() -> Self {
+        Self {
+            name: "issue pipeline".to_owned(),
+            email: "issue-pipeline@localhost".to_owned(),
+            seconds: 0,
+        }
+    }
+
     /// Returns the line body as a commit holds it, always in UTC.
     ///
     /// Characters that would end the field are dropped, as git itself drops them.
@@ -35,7 +44,7 @@ fn clean(field: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewCommit<'a> {
     pub(crate) tree: Oid,
-    pub(crate) parent: Oid,
+    pub(crate) parents: &'a [Oid],
     pub(crate) author: &'a Signature,
     pub(crate) committer: &'a Signature,
     /// UTF-8; ends in exactly one newline once written.
@@ -46,10 +55,14 @@ impl NewCommit<'_> {
     /// Returns the content of the commit object.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let message = self.message.trim_end_matches('\n').replace('\0', "");
+        let parents: String = self
+            .parents
+            .iter()
+            .map(|parent| format!("parent {parent}\n"))
+            .collect();
         format!(
-            "tree {}\nparent {}\nauthor {}\ncommitter {}\n\n{message}\n",
+            "tree {}\n{parents}author {}\ncommitter {}\n\n{message}\n",
             self.tree,
-            self.parent,
             self.author.line(),
             self.committer.line(),
         )
@@ -132,7 +145,7 @@ mod tests {
         let author = who("Ada <x>\nLovelace.");
         let commit = NewCommit {
             tree: oid(1),
-            parent: oid(2),
+            parents: &[oid(2)],
             author: &author,
             committer: &author,
             message: "日本語\n\nbody\n\n\n",
@@ -160,7 +173,7 @@ mod tests {
         let author = who("A");
         let bytes = NewCommit {
             tree: oid(1),
-            parent: oid(2),
+            parents: &[oid(2)],
             author: &author,
             committer: &author,
             message: "m",

@@ -5,6 +5,9 @@
 //! candidate under construction lie in a quarantine directory that git reads as an object
 //! directory; keeping them means syncing each file and then moving it.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::io::Write as _;
@@ -47,52 +50,94 @@ pub(crate) fn stage(quarantine: &Path, oid: &Oid, kind: Kind, content: &[u8]) ->
     fs::write(path, encode(kind, content))
 }
 
-/// Moves staged objects into the repository so that they survive a power cut.
+/// Moves every object of a quarantine into the repository so that they survive a power cut.
 ///
 /// On return every object is whole, named and synced. Objects the repository already has as loose
 /// files are left alone. Cost: one sync per object and one per directory touched.
-pub(crate) fn keep(quarantine: &Path, objects: &Path, oids: &[Oid]) -> io::Result<()> {
-    let mut dirs = std::collections::BTreeSet::new();
-    for oid in oids {
-        let from = path_of(quarantine, oid);
-        let to = path_of(objects, oid);
-        if to.exists() {
-            continue;
+pub(crate) fn keep(quarantine: &Path, objects: &Path) -> io::Result<()> {
+    let mut dirs = BTreeSet::new();
+    let mut moves = Vec::new();
+    for (prefix, from_dir) in fan_out(quarantine)? {
+        let to_dir = objects.join(&prefix);
+        for entry in fs::read_dir(&from_dir)? {
+            let entry = entry?;
+            let to = to_dir.join(entry.file_name());
+            // What git was killed over has a temporary name; it is no object.
+            if is_hex(&entry.file_name()) && !to.exists() {
+                moves.push((entry.path(), to));
+            }
         }
-        let dir = to
-            .parent()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        if !dir.exists() {
-            fs::create_dir_all(dir)?;
+        if !to_dir.exists() {
+            fs::create_dir_all(&to_dir)?;
             dirs.insert(objects.to_path_buf());
         }
-        let file = fs::File::open(&from)?;
-        let mut permissions = file.metadata()?.permissions();
-        permissions.set_readonly(true);
-        file.set_permissions(permissions)?;
-        file.sync_all()?;
-        match fs::rename(&from, &to) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                copy_across(&from, dir, &to)?;
-            }
+        dirs.insert(to_dir);
+    }
+    if moves.is_empty() {
+        return Ok(());
+    }
+    sync_all(&moves)?;
+    for (from, to) in &moves {
+        match fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_across(from, to)?,
             done => done?,
         }
-        dirs.insert(dir.to_path_buf());
     }
-    for dir in dirs {
-        sync_dir(&dir)?;
+    dirs.iter().try_for_each(|dir| sync_dir(dir))
+}
+
+/// Lists the directories `00` to `ff` there are.
+fn fan_out(objects: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
+    let mut found = Vec::new();
+    let entries = match fs::read_dir(objects) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().len() == 2 && is_hex(&entry.file_name()) {
+            found.push((entry.file_name(), entry.path()));
+        }
     }
-    Ok(())
+    Ok(found)
+}
+
+fn is_hex(name: &OsStr) -> bool {
+    name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Syncs many files at once: the file system merges what several threads ask for at one time.
+fn sync_all(moves: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+    const THREADS: usize = 8;
+    let sync = |part: &[(PathBuf, PathBuf)]| {
+        part.iter().try_for_each(|(from, _)| {
+            let file = fs::File::open(from)?;
+            let mut permissions = file.metadata()?.permissions();
+            permissions.set_readonly(true);
+            file.set_permissions(permissions)?;
+            file.sync_all()
+        })
+    };
+    std::thread::scope(|scope| {
+        let parts = moves.chunks(moves.len().div_ceil(THREADS));
+        let running: Vec<_> = parts.map(|part| scope.spawn(move || sync(part))).collect();
+        running
+            .into_iter()
+            .try_for_each(|thread| match thread.join() {
+                Ok(done) => done,
+                Err(_) => Err(io::Error::other("a thread that synced objects panicked")),
+            })
+    })
 }
 
 /// The state directory may lie on another file system than the repository.
-fn copy_across(from: &Path, dir: &Path, to: &Path) -> io::Result<()> {
+fn copy_across(from: &Path, to: &Path) -> io::Result<()> {
     // git's own garbage collection removes files with this prefix if a crash leaves one.
     let name = to
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    let temporary = dir.join(format!("tmp_obj_{name}"));
+    let temporary = to.with_file_name(format!("tmp_obj_{name}"));
     fs::copy(from, &temporary)?;
     fs::File::open(&temporary)?.sync_all()?;
     fs::rename(&temporary, to)
@@ -122,8 +167,22 @@ mod tests {
             !path_of(&objects, &oid).exists(),
             "nothing is placed before it is kept"
         );
-        keep(&quarantine, &objects, &[oid]).expect("kept");
-        keep(&quarantine, &objects, &[oid]).expect("keeping again changes nothing");
+        fs::write(
+            path_of(&quarantine, &oid).with_file_name("tmp_obj_x"),
+            "half",
+        )
+        .expect("written");
+        keep(&quarantine, &objects).expect("kept");
+        keep(&quarantine, &objects).expect("keeping again changes nothing");
+        let dir_of_it = path_of(&objects, &oid)
+            .parent()
+            .expect("a directory")
+            .to_path_buf();
+        assert_eq!(
+            fs::read_dir(dir_of_it).expect("readable").count(),
+            1,
+            "only whole objects"
+        );
         let file = fs::File::open(path_of(&objects, &oid)).expect("placed");
         assert!(file.metadata().expect("metadata").permissions().readonly());
         let mut bytes = Vec::new();
@@ -134,11 +193,19 @@ mod tests {
     }
 
     #[test]
-    fn keeping_what_was_never_staged_fails() {
+    fn keeping_an_object_that_is_there_leaves_it_alone() {
         let dir = tempfile::tempdir().expect("temporary directory");
+        let (quarantine, objects) = (dir.path().join("q"), dir.path().join("objects"));
         let oid = ObjectFormat::Sha1
             .name_of(Kind::Blob, b"x")
             .expect("no collision");
-        assert!(keep(&dir.path().join("q"), &dir.path().join("o"), &[oid]).is_err());
+        stage(&objects, &oid, Kind::Blob, b"x").expect("written");
+        stage(&quarantine, &oid, Kind::Blob, b"x").expect("staged");
+        keep(&quarantine, &objects).expect("kept");
+        assert!(
+            path_of(&quarantine, &oid).exists(),
+            "nothing was moved over it"
+        );
+        keep(&dir.path().join("none"), &objects).expect("an empty quarantine is fine");
     }
 }

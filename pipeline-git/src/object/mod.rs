@@ -15,6 +15,7 @@ pub(crate) use self::splice::SpliceError;
 pub(crate) use self::splice::splice;
 pub(crate) use self::store::Objects;
 pub(crate) use self::store::blocking;
+pub(crate) use self::store::listed;
 pub(crate) use self::tree::Entry;
 pub(crate) use self::tree::Mode;
 pub(crate) use self::tree::Tree;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,29 +37,35 @@ const TREES: usize = 8192;
 pub(crate) struct Objects {
     repository: Repository,
     quarantine: PathBuf,
+    /// Where objects are read from, beside the quarantine.
+    sources: Vec<PathBuf>,
     reader: Mutex<Option<Conversation>>,
     differ: Mutex<Option<Conversation>>,
-    pending: Mutex<Pending>,
-    trees: Mutex<HashMap<Oid, Arc<Tree>>>,
-}
-
-#[derive(Debug, Default)]
-struct Pending {
     /// Made in this process, not yet a file.
-    unstaged: HashMap<Oid, (Kind, Arc<[u8]>)>,
-    /// Files of the quarantine, not yet kept.
-    staged: Vec<Oid>,
+    pending: Mutex<HashMap<Oid, (Kind, Arc<[u8]>)>>,
+    trees: Mutex<HashMap<Oid, Arc<Tree>>>,
 }
 
 impl Objects {
     /// Opens a view with an empty quarantine.
     pub(crate) fn open(repository: &Repository) -> Result<Self, GitError> {
+        Self::open_with(repository, None)
+    }
+
+    /// Opens a view that also reads from another object directory.
+    pub(crate) fn open_with(
+        repository: &Repository,
+        store: Option<PathBuf>,
+    ) -> Result<Self, GitError> {
         let quarantine = repository.quarantine().join(nonce());
         std::fs::create_dir_all(&quarantine)
             .map_err(GitError::file("create the folder", &quarantine))?;
         Ok(Self {
             repository: repository.clone(),
             quarantine,
+            sources: std::iter::once(repository.objects_dir())
+                .chain(store)
+                .collect(),
             reader: Mutex::default(),
             differ: Mutex::default(),
             pending: Mutex::default(),
@@ -72,7 +79,7 @@ impl Objects {
 
     /// Reads an object; `None` when there is none of that name.
     pub(crate) async fn find(&self, oid: &Oid) -> Result<Option<(Kind, Arc<[u8]>)>, GitError> {
-        if let Some((kind, content)) = lock(&self.pending).unstaged.get(oid) {
+        if let Some((kind, content)) = lock(&self.pending).get(oid) {
             return Ok(Some((*kind, Arc::clone(content))));
         }
         let mut reader = match take(&self.reader) {
@@ -187,7 +194,6 @@ impl Objects {
                 source: source.into(),
             })?;
         lock(&self.pending)
-            .unstaged
             .entry(oid)
             .or_insert_with(|| (kind, content.into()));
         Ok(oid)
@@ -203,7 +209,6 @@ impl Objects {
     /// Writes what was made to the quarantine, so that git itself can read it.
     pub(crate) async fn stage(&self) -> Result<(), GitError> {
         let new: Vec<_> = lock(&self.pending)
-            .unstaged
             .iter()
             .map(|(oid, (kind, content))| (*oid, *kind, Arc::clone(content)))
             .collect();
@@ -219,30 +224,23 @@ impl Objects {
         .await?;
         let mut pending = lock(&self.pending);
         for oid in oids {
-            if pending.unstaged.remove(&oid).is_some() {
-                pending.staged.push(oid);
-            }
+            pending.remove(&oid);
         }
         Ok(())
     }
 
     /// Moves everything made so far into the repository, synced: a ref may name it afterwards.
+    ///
+    /// That includes what commands of [`Objects::plumbing`] wrote.
     pub(crate) async fn keep(&self) -> Result<(), GitError> {
         self.stage().await?;
-        let staged = lock(&self.pending).staged.clone();
-        if staged.is_empty() {
-            return Ok(());
-        }
         let (quarantine, objects) = (self.quarantine.clone(), self.repository.objects_dir());
-        let kept = staged.clone();
         blocking(
             "keep objects in",
             &self.repository.objects_dir(),
-            move || loose::keep(&quarantine, &objects, &staged),
+            move || loose::keep(&quarantine, &objects),
         )
-        .await?;
-        lock(&self.pending).staged.retain(|oid| !kept.contains(oid));
-        Ok(())
+        .await
     }
 
     /// Returns the difference of two trees as a patch, as git itself derives it.
@@ -262,12 +260,7 @@ impl Objects {
                     "--binary",
                     "--full-index",
                 ])
-                .args([
-                    "--no-renames",
-                    "--no-ext-diff",
-                    "--no-textconv",
-                    "--no-color",
-                ])
+                .args(["-M", "--no-ext-diff", "--no-textconv", "--no-color"])
                 .args(["--src-prefix=a/", "--dst-prefix=b/"])
                 .converse()?,
         };
@@ -305,16 +298,42 @@ impl Objects {
         Ok(diff)
     }
 
+    /// Returns every path that differs between two trees, both sides of a rename, in git's order.
+    pub(crate) async fn changed_paths(
+        &self,
+        old: &Oid,
+        new: &Oid,
+    ) -> Result<Vec<Vec<u8>>, GitError> {
+        self.stage().await?;
+        let listed = self
+            .plumbing()
+            .args(["diff-tree", "-r", "-z", "--no-renames", "--name-only"])
+            .args([old.hex(), new.hex()])
+            .run()
+            .await?;
+        Ok(listed
+            .split(|b| *b == 0)
+            .filter(|path| !path.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect())
+    }
+
     /// Starts a command that sees the repository's objects and the staged ones, and no
     /// configuration but its own; objects it writes are part of the quarantine.
     pub(crate) fn plumbing(&self) -> GitCommand {
-        self.repository
-            .plumbing()
-            .env("GIT_OBJECT_DIRECTORY", &self.quarantine)
-            .env(
-                "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-                listed(&self.repository.objects_dir()),
-            )
+        self.seeing(self.repository.plumbing())
+    }
+
+    /// Like [`Objects::plumbing`], with attributes read from this tree and from nowhere else.
+    pub(crate) fn plumbing_at(&self, base: &Oid) -> GitCommand {
+        self.seeing(self.repository.plumbing_at(base))
+    }
+
+    fn seeing(&self, command: GitCommand) -> GitCommand {
+        command.env("GIT_OBJECT_DIRECTORY", &self.quarantine).env(
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+            listed(self.sources.iter().map(PathBuf::as_path)),
+        )
     }
 }
 
@@ -326,22 +345,29 @@ impl Drop for Objects {
     }
 }
 
-/// Writes a path the way git reads it in a list of alternates.
-fn listed(path: &Path) -> OsString {
-    let bytes = path.as_os_str().as_bytes();
-    if !bytes.iter().any(|b| matches!(b, b':' | b'"' | b'\n')) {
-        return path.into();
-    }
-    let mut quoted = Vec::from(*b"\"");
-    for byte in bytes {
-        match byte {
-            b'"' | b'\\' => quoted.extend([b'\\', *byte]),
-            b'\n' => quoted.extend(b"\\n"),
-            _ => quoted.push(*byte),
+/// Writes paths the way git reads them in a list of alternates.
+pub(crate) fn listed<'a>(paths: impl IntoIterator<Item = &'a Path>) -> OsString {
+    let mut list = Vec::new();
+    for path in paths {
+        if !list.is_empty() {
+            list.push(b':');
         }
+        let bytes = path.as_os_str().as_bytes();
+        if !bytes.iter().any(|b| matches!(b, b':' | b'"' | b'\n')) {
+            list.extend_from_slice(bytes);
+            continue;
+        }
+        list.push(b'"');
+        for byte in bytes {
+            match byte {
+                b'"' | b'\\' => list.extend([b'\\', *byte]),
+                b'\n' => list.extend(b"\\n"),
+                _ => list.push(*byte),
+            }
+        }
+        list.push(b'"');
     }
-    quoted.push(b'"');
-    std::os::unix::ffi::OsStringExt::from_vec(quoted)
+    OsString::from_vec(list)
 }
 
 /// A poisoned lock only means that another thread panicked between two whole updates.

@@ -129,14 +129,8 @@ async fn staged_objects_are_seen_by_git_but_not_in_the_repository_until_kept() {
         objects.diff(&root, &root, 1 << 20).await.expect("derived"),
         b""
     );
-    let exists = |oid: Oid| {
-        std::process::Command::new("git")
-            .args(["cat-file", "-e", &oid.hex()])
-            .current_dir(fixture.repo())
-            .status()
-            .expect("git runs")
-            .success()
-    };
+    let exists =
+        |oid: Oid| crate::testing::try_git(&fixture.repo(), &["cat-file", "-e", &oid.hex()]);
     assert!(!exists(tree) && !exists(blob));
     objects.keep().await.expect("kept");
     assert!(exists(tree) && exists(blob));

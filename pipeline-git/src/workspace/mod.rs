@@ -1,0 +1,349 @@
+//! Workspaces: private checkouts of a pinned commit, and what is taken out of them.
+
+mod area;
+mod capture;
+mod changes;
+mod exclude;
+mod litter;
+mod prepare;
+mod removal;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pipeline_core::BoxError;
+use pipeline_core::agent::WorkspaceKind;
+use pipeline_core::workspace::BaseRevision;
+use pipeline_core::workspace::Captured;
+use pipeline_core::workspace::CommitId;
+use pipeline_core::workspace::RemovalReason;
+use pipeline_core::workspace::Target;
+use pipeline_core::workspace::Workspace;
+use pipeline_core::workspace::WorkspaceError;
+use pipeline_core::workspace::WorkspaceProvider;
+use pipeline_core::workspace::WorkspaceRequest;
+
+use crate::error::GitError;
+use crate::object::NewCommit;
+use crate::object::Signature;
+use crate::object::SpliceError;
+use crate::oid::Kind;
+use crate::oid::Oid;
+use crate::refs;
+use crate::repository::Repository;
+use crate::workspace::area::Area;
+use crate::workspace::area::Record;
+use crate::workspace::capture::Capture;
+
+/// How workspaces are made and taken apart.
+#[derive(Clone, Debug)]
+pub struct WorkspaceOptions {
+    patch_limit: u64,
+    grace: Duration,
+}
+
+impl WorkspaceOptions {
+    /// Sets the largest patch in bytes; 5 MB otherwise.
+    #[must_use]
+    pub fn patch_limit(mut self, bytes: u64) -> Self {
+        self.patch_limit = bytes;
+        self
+    }
+
+    /// Sets how long the files of a removed workspace stay on disk; 10 minutes otherwise.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+}
+
+impl Default for WorkspaceOptions {
+    fn default() -> Self {
+        Self {
+            patch_limit: 5_000_000,
+            grace: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Workspaces cut from a git repository, without ever creating a branch.
+///
+/// A workspace is a detached, locked worktree, or a clone with a git directory of its own where the
+/// agent needs one or paths are to be left out. Whatever an agent does to the `.git` inside of it,
+/// capture does not look there: it compares the files with the base under a private index.
+///
+/// # Examples
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use pipeline_core::workspace::{Target, WorkspaceProvider as _};
+/// use pipeline_git::{GitOptions, GitWorkspaces, Repository, WorkspaceOptions};
+///
+/// let repository = Repository::open(GitOptions::default(), "/src/shop", "/var/lib/shop-state").await?;
+/// let workspaces = GitWorkspaces::new(&repository, WorkspaceOptions::default());
+/// let base = workspaces.base(&Target::new("main")?).await?;
+/// # let _ = base;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct GitWorkspaces {
+    repository: Repository,
+    options: WorkspaceOptions,
+}
+
+impl GitWorkspaces {
+    /// Makes the provider for a repository.
+    #[must_use]
+    pub fn new(repository: &Repository, options: WorkspaceOptions) -> Self {
+        Self {
+            repository: repository.clone(),
+            options,
+        }
+    }
+
+    async fn area(&self, workspace: &Workspace) -> Result<Area, WorkspaceError> {
+        let run = &workspace.run;
+        Area::open(&self.repository, run)
+            .await
+            .map_err(|error| failed(format!("open the workspace of {run}"), error))?
+            .ok_or_else(|| WorkspaceError::Other {
+                operation: format!("open the workspace of {run}: there is none"),
+                source: None,
+            })
+    }
+
+    async fn make(&self, request: &WorkspaceRequest) -> Result<Workspace, WorkspaceError> {
+        let run = &request.run;
+        let operation = || format!("create a workspace for {} ({run})", request.issue);
+        let base = Oid::from_hex(request.base.commit.as_str().as_bytes()).ok_or_else(|| {
+            WorkspaceError::Other {
+                operation: operation(),
+                source: None,
+            }
+        })?;
+        let own_git = request.kind == WorkspaceKind::SeparateClone || !request.exclude.is_empty();
+        let (commit, tree, store) = if request.exclude.is_empty() {
+            let objects = crate::object::Objects::open(&self.repository);
+            let found = async { objects?.commit(&base).await }.await;
+            (
+                base,
+                found.map_err(|error| failed(operation(), error))?.tree,
+                None,
+            )
+        } else {
+            let set =
+                exclude::compile(&request.exclude).map_err(|error| other(operation(), error))?;
+            let rest = exclude::without(&self.repository, &base, &request.exclude, &set)
+                .await
+                .map_err(|error: SpliceError| other(operation(), error))?;
+            (rest.commit, rest.tree, Some(rest.store))
+        };
+        let dir = area::folder(&self.repository).join(run.as_str());
+        let workspace = Workspace {
+            run: run.clone(),
+            issue: request.issue.clone(),
+            path: area::path_in(&dir),
+            base: request.base.clone(),
+            kind: request.kind,
+            mode: request.mode,
+        };
+        let record = Record {
+            v: 1,
+            workspace: workspace.clone(),
+            tree: tree.hex(),
+            store,
+        };
+        let area = Area::create(&self.repository, record, tree)
+            .await
+            .map_err(|error| failed(operation(), error))?;
+        let filled = async {
+            let git_dir = if own_git {
+                removal::pin(&area, &base).await?;
+                prepare::add_clone(&area, &commit).await?
+            } else {
+                prepare::add_worktree(&self.repository, &area.path(), &commit).await?
+            };
+            prepare::fill(&area, &git_dir).await
+        };
+        if let Err(error) = filled.await {
+            if let Err(error) = removal::discard(&area).await {
+                tracing::warn!(%run, %error, "a workspace that was not finished stays");
+            }
+            return Err(failed(operation(), error));
+        }
+        Ok(workspace)
+    }
+}
+
+#[async_trait]
+impl WorkspaceProvider for GitWorkspaces {
+    async fn base(&self, target: &Target) -> Result<BaseRevision, WorkspaceError> {
+        let tip = self
+            .repository
+            .resolve(&format!("refs/heads/{target}"))
+            .await
+            .map_err(|error| failed(format!("read the tip of {target}"), error))?;
+        let Some(tip) = tip else {
+            return Err(WorkspaceError::UnknownTarget {
+                target: target.clone(),
+                hint: crate::target::hint(&self.repository).await,
+            });
+        };
+        Ok(BaseRevision {
+            target: target.clone(),
+            commit: commit_id(&tip),
+        })
+    }
+
+    async fn create(&self, request: &WorkspaceRequest) -> Result<Workspace, WorkspaceError> {
+        removal::sweep(&self.repository, self.options.grace)
+            .await
+            .map_err(|error| failed("clear away former workspaces".to_owned(), error))?;
+        self.make(request).await
+    }
+
+    async fn digest(&self, workspace: &Workspace) -> Result<String, WorkspaceError> {
+        let area = self.area(workspace).await?;
+        capture::digest(&area)
+            .await
+            .map_err(|error| failed(format!("read the workspace of {}", workspace.run), error))
+    }
+
+    async fn capture(
+        &self,
+        workspace: &Workspace,
+        litter: &[String],
+    ) -> Result<Captured, WorkspaceError> {
+        let area = self.area(workspace).await?;
+        let captured = capture::capture(&area, litter, self.options.patch_limit).await;
+        let operation = || format!("take the patch of {} ({})", workspace.issue, workspace.run);
+        match captured.map_err(|error| failed(operation(), error))? {
+            Capture::Whole(captured) => Ok(captured),
+            Capture::TooLarge => Err(WorkspaceError::PatchTooLarge {
+                issue: workspace.issue.clone(),
+                limit: self.options.patch_limit,
+                path: area.path(),
+            }),
+        }
+    }
+
+    async fn salvage(&self, workspace: &Workspace) -> Result<Option<String>, WorkspaceError> {
+        let area = self.area(workspace).await?;
+        salvage(&area)
+            .await
+            .map_err(|error| failed(format!("keep what {} left", workspace.run), error))
+    }
+
+    async fn remove(
+        &self,
+        workspace: Workspace,
+        reason: &RemovalReason,
+    ) -> Result<(), WorkspaceError> {
+        let run = &workspace.run;
+        let operation = || format!("remove the workspace of {run}");
+        let found = Area::open(&self.repository, run)
+            .await
+            .map_err(|error| failed(operation(), error))?;
+        let Some(area) = found else {
+            return Ok(());
+        };
+        removal::check(&area, reason)
+            .await
+            .map_err(|error| failed(operation(), error))?
+            .map_err(|why| WorkspaceError::Other {
+                operation: format!("{}: {why}, so it stays", operation()),
+                source: None,
+            })?;
+        removal::discard(&area)
+            .await
+            .map_err(|error| failed(operation(), error))?;
+        removal::sweep(&self.repository, self.options.grace)
+            .await
+            .map_err(|error| failed(operation(), error))
+    }
+
+    async fn list(&self) -> Result<Vec<Workspace>, WorkspaceError> {
+        let areas = Area::all(&self.repository)
+            .await
+            .map_err(|error| failed("list the workspaces".to_owned(), error))?;
+        Ok(areas
+            .into_iter()
+            .map(|area| area.record.workspace)
+            .collect())
+    }
+}
+
+/// Keeps what differs from the base as a commit under a ref of its own.
+async fn salvage(area: &Area) -> Result<Option<String>, GitError> {
+    let objects = area.objects()?;
+    let Some(tree) = capture::whole_tree(area, &objects).await? else {
+        return Ok(None);
+    };
+    let workspace = &area.record.workspace;
+    // Named by its content, so that keeping the same twice makes one ref.
+    let short: String = tree.hex().chars().take(12).collect();
+    let name = format!("{}{}/{short}", refs::SALVAGE, workspace.run);
+    if refs::find(&area.repository, &name).await?.is_some() {
+        return Ok(Some(name));
+    }
+    let seconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        });
+    let by = Signature {
+        seconds,
+        ..Signature::pipeline()
+    };
+    let base = Oid::from_hex(workspace.base.commit.as_str().as_bytes());
+    let parents: Vec<Oid> = base.into_iter().collect();
+    let message = format!("unfinished work on {} ({})", workspace.issue, workspace.run);
+    let commit = NewCommit {
+        tree,
+        parents: &parents,
+        author: &by,
+        committer: &by,
+        message: &message,
+    };
+    let commit = objects.write(Kind::Commit, commit.encode())?;
+    objects.keep().await?;
+    refs::set(&area.repository, &name, &commit, "unfinished work").await?;
+    Ok(Some(name))
+}
+
+/// Writes a path for people: bytes outside of UTF-8 are percent-encoded.
+pub(crate) fn shown(path: &[u8]) -> String {
+    let mut shown = String::with_capacity(path.len());
+    for part in path.utf8_chunks() {
+        shown.push_str(part.valid());
+        for byte in part.invalid() {
+            shown.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    shown
+}
+
+pub(crate) fn commit_id(oid: &Oid) -> CommitId {
+    CommitId::new(oid.hex()).expect("an object name is 40 or 64 lower-case digits")
+}
+
+fn failed(operation: String, error: GitError) -> WorkspaceError {
+    match error {
+        GitError::Missing { .. } | GitError::TooOld { .. } => WorkspaceError::Git {
+            reason: error.to_string(),
+            source: None,
+        },
+        error => other(operation, error),
+    }
+}
+
+fn other(operation: String, error: impl Into<BoxError>) -> WorkspaceError {
+    WorkspaceError::Other {
+        operation,
+        source: Some(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! Removing a workspace: only for a reason that is checked, and never at once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use pipeline_core::agent::RunMode;
+use pipeline_core::random::nonce;
+use pipeline_core::workspace::RemovalReason;
+
+use crate::error::GitError;
+use crate::object::blocking;
+use crate::oid::Oid;
+use crate::refs;
+use crate::repository::Repository;
+use crate::repository::create_private;
+use crate::store::PatchStore;
+use crate::workspace::area::Area;
+use crate::workspace::area::folder;
+use crate::workspace::capture::whole_tree;
+use crate::workspace::litter::remove_any;
+use crate::workspace::prepare::forget_worktree;
+
+/// Checks that the reason for a removal is true; the sentence says what is not.
+pub(super) async fn check(
+    area: &Area,
+    reason: &RemovalReason,
+) -> Result<Result<(), String>, GitError> {
+    let repository = &area.repository;
+    Ok(match reason {
+        RemovalReason::PatchStored(id) => {
+            let stored = PatchStore::new(repository).contains(id).await?;
+            stored
+                .then_some(())
+                .ok_or_else(|| format!("patch {} is not stored", id.short()))
+        }
+        RemovalReason::Unchanged => {
+            let objects = area.objects()?;
+            let same = whole_tree(area, &objects).await?.is_none();
+            same.then_some(())
+                .ok_or_else(|| "it differs from its base".to_owned())
+        }
+        RemovalReason::ReadOnly => {
+            let read_only = area.record.workspace.mode == RunMode::ReadOnly;
+            read_only
+                .then_some(())
+                .ok_or_else(|| "it was not read-only".to_owned())
+        }
+        RemovalReason::Salvaged(name) => {
+            let ours = name.starts_with(refs::SALVAGE);
+            let there = ours && repository.resolve(name).await?.is_some();
+            there
+                .then_some(())
+                .ok_or_else(|| format!("there is no ref {name}"))
+        }
+        _ => Err("the reason is not known here".to_owned()),
+    })
+}
+
+/// Takes a workspace out of sight; its files go after the grace time.
+pub(super) async fn discard(area: &Area) -> Result<(), GitError> {
+    let trash = trash(&area.repository);
+    let to = trash.join(format!("{}-{}", area.record.workspace.run, nonce()));
+    let from = area.dir().to_path_buf();
+    blocking("remove the workspace", area.dir(), move || {
+        create_private(&trash)?;
+        match std::fs::rename(&from, &to) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            // The grace time runs from here on.
+            renamed => {
+                renamed.and_then(|()| std::fs::File::open(&to)?.set_modified(SystemTime::now()))
+            }
+        }
+    })
+    .await?;
+    forget_worktree(&area.repository, &area.path()).await?;
+    let pin = format!("{}{}", refs::BASE, area.record.workspace.run);
+    refs::delete(&area.repository, &pin).await
+}
+
+/// Empties the trash of what has been in it for longer than the grace time, and removes worktree
+/// entries of ours whose directory is gone.
+pub(super) async fn sweep(repository: &Repository, grace: Duration) -> Result<(), GitError> {
+    let trash = trash(repository);
+    blocking("empty", &trash.clone(), move || {
+        let entries = match std::fs::read_dir(&trash) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let age = entry
+                .metadata()
+                .and_then(|found| found.modified())
+                .map(|at| at.elapsed().unwrap_or_default());
+            // Another process may be emptying it too.
+            if age.is_ok_and(|age| age >= grace)
+                && let Err(error) = remove_any(&entry.path())
+            {
+                tracing::warn!(path = %entry.path().display(), %error, "trash that stays");
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    for path in lost_entries(repository).await? {
+        forget_worktree(repository, &path).await?;
+    }
+    Ok(())
+}
+
+fn trash(repository: &Repository) -> PathBuf {
+    repository.state_dir().join("trash")
+}
+
+/// Worktree entries that point into our folder, where nothing is any more.
+async fn lost_entries(repository: &Repository) -> Result<Vec<PathBuf>, GitError> {
+    let folder = folder(repository);
+    let worktrees = crate::worktrees::list(repository).await?;
+    Ok(worktrees
+        .into_iter()
+        .map(|worktree| worktree.path)
+        .filter(|path| path.starts_with(&folder) && !path.exists())
+        .collect())
+}
+
+/// Pins the base of a clone, whose git directory no garbage collection looks into.
+pub(super) async fn pin(area: &Area, commit: &Oid) -> Result<(), GitError> {
+    let name = format!("{}{}", refs::BASE, area.record.workspace.run);
+    refs::set(&area.repository, &name, commit, "base of a workspace").await
+}
