@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pipeline_core::process::ProcessError;
+
 /// A failure of git itself or of the files around it.
 ///
 /// The seams of `pipeline-core` have errors of their own; this is the precise one behind them.
@@ -20,7 +22,16 @@ pub(crate) enum GitError {
         program: PathBuf,
         /// What the system said.
         #[source]
-        source: io::Error,
+        source: Box<ProcessError>,
+    },
+    /// git could not be started, watched or talked with.
+    #[error("`git {command}` could not be run to its end")]
+    Broken {
+        /// The subcommand and its first words.
+        command: String,
+        /// What went wrong around it.
+        #[source]
+        source: ProcessError,
     },
     /// This git does not know an option that is needed.
     #[error("this git is too old: it does not know `{option}`, which git {needed} has")]

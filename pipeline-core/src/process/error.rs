@@ -58,6 +58,14 @@ pub enum ProcessError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A child that answers requests did not answer.
+    #[error("`{program}` did not answer as it should")]
+    Conversation {
+        /// The program.
+        program: String,
+        /// What went wrong with its pipes, or that it took too long.
+        source: io::Error,
+    },
     /// The table of running processes cannot be read.
     #[error("reading the table of running processes failed")]
     Table {

@@ -30,6 +30,7 @@
 //! ```
 
 mod capture;
+mod conversation;
 mod error;
 mod identity;
 mod leader;
@@ -48,6 +49,7 @@ pub use self::capture::Capture;
 pub use self::capture::Captured;
 pub use self::capture::Flow;
 pub use self::capture::StdoutLine;
+pub use self::conversation::Conversation;
 pub use self::error::ProcessError;
 pub use self::error::WrapperError;
 pub use self::identity::EndOutcome;

@@ -21,6 +21,7 @@ use super::capture::Collector;
 use super::capture::Flow;
 use super::capture::LineCutter;
 use super::capture::StdoutLine;
+use super::conversation::Conversation;
 use super::error::ProcessError;
 use super::identity::ProcessIdentity;
 use super::leader::Leader;
@@ -133,6 +134,17 @@ impl RunningProcess {
     pub fn feed(mut self, input: mpsc::Receiver<Vec<u8>>) -> Self {
         self.feed = Some(input);
         self
+    }
+
+    /// Talks with the child instead of seeing it to its end; each request may take as long as the deadline.
+    ///
+    /// # Errors
+    /// Fails if the operating system does not hand over its pipes.
+    ///
+    /// # Panics
+    /// Panics outside of a tokio runtime with I/O enabled.
+    pub(super) fn converse(self) -> Result<Conversation, ProcessError> {
+        Conversation::new(self.leader, self.name, self.spec.deadline)
     }
 
     async fn drive(

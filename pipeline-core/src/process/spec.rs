@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::capture::Capture;
+use super::conversation::Conversation;
 use super::error::ProcessError;
 use super::report::ProcessReport;
 use super::run::RunningProcess;
@@ -182,6 +183,18 @@ impl ProcessSpec {
     /// Dropping the future ends the whole process tree before the drop returns.
     pub async fn run(self) -> Result<ProcessReport, ProcessError> {
         self.start()?.finish(std::future::pending()).await
+    }
+
+    /// Starts the child to talk with it: its input stays open, and each answer may take as long as the
+    /// [`deadline`](Self::deadline).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    ///
+    /// # Panics
+    /// Panics outside of a tokio runtime with I/O enabled.
+    pub fn converse(self) -> Result<Conversation, ProcessError> {
+        self.keep_stdin_open().start()?.converse()
     }
 
     /// Returns the program as text for messages.
