@@ -25,6 +25,7 @@ use pipeline_core::workspace::WorkspaceRequest;
 
 use crate::error::GitError;
 use crate::object::NewCommit;
+use crate::object::Objects;
 use crate::object::Signature;
 use crate::object::SpliceError;
 use crate::oid::Kind;
@@ -116,15 +117,10 @@ impl GitWorkspaces {
     async fn make(&self, request: &WorkspaceRequest) -> Result<Workspace, WorkspaceError> {
         let run = &request.run;
         let operation = || format!("create a workspace for {} ({run})", request.issue);
-        let base = Oid::from_hex(request.base.commit.as_str().as_bytes()).ok_or_else(|| {
-            WorkspaceError::Other {
-                operation: operation(),
-                source: None,
-            }
-        })?;
+        let base = parsed(&request.base.commit);
         let own_git = request.kind == WorkspaceKind::SeparateClone || !request.exclude.is_empty();
         let (commit, tree, store) = if request.exclude.is_empty() {
-            let objects = crate::object::Objects::open(&self.repository);
+            let objects = Objects::open(&self.repository);
             let found = async { objects?.commit(&base).await }.await;
             (
                 base,
@@ -194,6 +190,56 @@ impl WorkspaceProvider for GitWorkspaces {
             target: target.clone(),
             commit: commit_id(&tip),
         })
+    }
+
+    async fn files(&self, base: &BaseRevision) -> Result<Vec<String>, WorkspaceError> {
+        let operation = || {
+            format!(
+                "list the files of {} @ {}",
+                base.target,
+                base.commit.short()
+            )
+        };
+        let listed = self
+            .repository
+            .plumbing()
+            .args([
+                "ls-tree",
+                "-r",
+                "-z",
+                "--name-only",
+                "--full-tree",
+                base.commit.as_str(),
+            ])
+            .run()
+            .await
+            .map_err(|error| failed(operation(), error))?;
+        Ok(listed
+            .split(|b| *b == 0)
+            .filter(|path| !path.is_empty())
+            .map(shown)
+            .collect())
+    }
+
+    async fn file(
+        &self,
+        base: &BaseRevision,
+        path: &str,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
+        let operation = || format!("read {path} of {} @ {}", base.target, base.commit.short());
+        let read = async {
+            let objects = Objects::open(&self.repository)?;
+            let root = objects.commit(&parsed(&base.commit)).await?.tree;
+            // A link is no file: what it points to may lie anywhere.
+            match objects.entry(&root, path.as_bytes()).await? {
+                Some(entry) if entry.mode.is_file() => objects.blob(&entry.oid).await.map(Some),
+                _ => Ok(None),
+            }
+        };
+        let content = read.await.map_err(|error| failed(operation(), error))?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(content.map(|content| content.iter().copied().take(limit).collect()))
     }
 
     async fn create(&self, request: &WorkspaceRequest) -> Result<Workspace, WorkspaceError> {
@@ -296,8 +342,7 @@ async fn salvage(area: &Area) -> Result<Option<String>, GitError> {
         seconds,
         ..Signature::pipeline()
     };
-    let base = Oid::from_hex(workspace.base.commit.as_str().as_bytes());
-    let parents: Vec<Oid> = base.into_iter().collect();
+    let parents = [parsed(&workspace.base.commit)];
     let message = format!("unfinished work on {} ({})", workspace.issue, workspace.run);
     let commit = NewCommit {
         tree,
@@ -322,6 +367,11 @@ pub(crate) fn shown(path: &[u8]) -> String {
         }
     }
     shown
+}
+
+/// Reads back the name inside of a core commit id.
+pub(crate) fn parsed(id: &CommitId) -> Oid {
+    Oid::from_hex(id.as_str().as_bytes()).expect("a commit id is 40 or 64 lower-case digits")
 }
 
 pub(crate) fn commit_id(oid: &Oid) -> CommitId {

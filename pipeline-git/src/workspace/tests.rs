@@ -683,3 +683,30 @@ async fn attributes_of_the_base_convert_and_those_of_the_agent_do_not() {
         "the agent's rule does not: {text}"
     );
 }
+
+#[tokio::test]
+async fn the_base_can_be_read_without_a_workspace() {
+    let bench = Bench::new().await;
+    symlink("/etc/passwd", bench.fixture.repo().join("link")).expect("linked");
+    bench.fixture.commit("a link");
+    let base = bench
+        .workspaces
+        .base(&Target::new("main").expect("a branch"))
+        .await
+        .expect("there");
+    let files = bench.workspaces.files(&base).await.expect("listed");
+    assert_eq!(files.len(), FILES.len() + 1);
+    assert!(files.contains(&"logs/old.log".to_owned()));
+    let read = async |path: &str, limit| {
+        bench
+            .workspaces
+            .file(&base, path, limit)
+            .await
+            .expect("read")
+    };
+    assert_eq!(read("src/b.txt", 100).await.as_deref(), Some(&b"b\n"[..]));
+    assert_eq!(read("src/b.txt", 1).await.as_deref(), Some(&b"b"[..]));
+    for none in ["src", "none", "link", "../repo/run.sh"] {
+        assert_eq!(read(none, 100).await, None, "{none}");
+    }
+}
