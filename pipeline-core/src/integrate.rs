@@ -55,6 +55,8 @@ pub struct Submission {
     pub authored: Timestamp,
     /// The finished message without trailers.
     pub message: String,
+    /// What commands of its run hold it, besides what stands in the patch itself.
+    pub holds: Vec<Hold>,
 }
 
 /// One commit of a candidate: one patch of one issue.
@@ -362,7 +364,7 @@ pub trait PatchIntegrator: Debug + Send + Sync + 'static {
 /// What [`candidate`](Self::candidate) shows is stored: a crash after any method returns loses nothing.
 /// Nothing touches a checkout of the target, and nothing under `refs/heads` moves, before [`land`](Self::land).
 #[async_trait]
-pub trait Integration: Debug + Send {
+pub trait Integration: Debug + Send + Sync {
     /// Returns the target.
     fn target(&self) -> &Target;
     /// Returns the candidate, if there is one.

@@ -67,6 +67,8 @@ pub enum Record {
         round: EventId,
         /// Its run.
         run: RunId,
+        /// The process that makes the run, where the system tells.
+        owner: Option<ProcessIdentity>,
     },
     /// A workspace is in use by a run.
     WorkspaceTaken {

@@ -39,7 +39,9 @@ impl Protocol {
         self.accounts.iter().any(|a| a.names(account))
     }
 
-    pub(crate) fn is_ignored(&self, account: &Account) -> bool {
+    /// Returns whether this account's comments are nobody's word.
+    #[must_use]
+    pub fn is_ignored(&self, account: &Account) -> bool {
         self.ignore_authors.iter().any(|a| a.names(account))
     }
 
@@ -125,6 +127,7 @@ impl Thread {
     }
 
     /// Returns our memos, oldest first.
+    #[must_use]
     pub fn memos(&self) -> impl DoubleEndedIterator<Item = (&Comment, &Memo)> {
         self.entries.iter().filter_map(|e| match &e.voice {
             Voice::Ours(memo) => Some((&e.comment, memo)),
@@ -133,6 +136,7 @@ impl Thread {
     }
 
     /// Returns what people wrote, oldest first.
+    #[must_use]
     pub fn people(&self) -> impl DoubleEndedIterator<Item = &Comment> {
         self.entries
             .iter()
@@ -155,11 +159,13 @@ impl Thread {
     }
 
     /// Returns the check memos that can be understood, oldest first.
+    #[must_use]
     pub fn checks(&self) -> impl DoubleEndedIterator<Item = CheckMemo<'_>> {
         self.memos().filter_map(|(c, m)| CheckMemo::read(c, m))
     }
 
     /// Returns the memos of one `kind:`, oldest first.
+    #[must_use]
     pub fn status_memos<'a>(
         &'a self,
         kind: &'a str,

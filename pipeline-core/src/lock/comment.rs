@@ -29,6 +29,8 @@ use crate::issue::IssueKey;
 use crate::journal::Record;
 use crate::mirror::Mirror;
 use crate::post::Poster;
+use crate::process::ProcessIdentity;
+use crate::protected::Hold;
 use crate::random;
 use crate::workspace::PatchId;
 
@@ -38,16 +40,22 @@ pub struct CommentLocks {
     poster: Poster,
     mirror: Arc<Mirror>,
     watermark: Timestamp,
+    owner: Option<ProcessIdentity>,
 }
 
 impl CommentLocks {
     /// Makes the store. `watermark` is the time `init` wrote: older issues are not read at the first reading.
     #[must_use]
-    pub const fn new(poster: Poster, mirror: Arc<Mirror>, watermark: Timestamp) -> Self {
+    pub fn new(poster: Poster, mirror: Arc<Mirror>, watermark: Timestamp) -> Self {
+        // Without it a restart cannot tell our runs from a dead process's and waits for the lease to end.
+        let owner = ProcessIdentity::of_running(std::process::id())
+            .ok()
+            .flatten();
         Self {
             poster,
             mirror,
             watermark,
+            owner,
         }
     }
 
@@ -235,6 +243,7 @@ impl LockStore for CommentLocks {
                             nonce: p.nonce.clone(),
                             round: request.claim.round,
                             run: request.claim.run.clone(),
+                            owner: self.owner.clone(),
                         })?;
                         LockOutcome::Acquired(Box::new(LockRecord {
                             issue: request.issue.clone(),
@@ -310,6 +319,7 @@ impl LockStore for CommentLocks {
         &self,
         lock: &WorkLock,
         patch: &PatchId,
+        holds: Vec<Hold>,
         text: String,
     ) -> Result<bool, LockError> {
         let own = BTreeSet::from([lock.issue().clone()]);
@@ -325,6 +335,7 @@ impl LockStore for CommentLocks {
         let kind = LockKind::Submit {
             claim: lock.id(),
             patch: patch.clone(),
+            holds,
         };
         self.post(lock.issue(), &random::nonce(), &kind, text)
             .await?;

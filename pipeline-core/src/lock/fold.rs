@@ -12,9 +12,11 @@ use super::record::LockMemo;
 use crate::clock::Timestamp;
 use crate::conflict::ConflictKey;
 use crate::conflict::ResourceSet;
+use crate::integrate::ClaimRef;
 use crate::issue::CommentId;
 use crate::issue::EventId;
 use crate::issue::IssueKey;
+use crate::protected::Hold;
 use crate::workspace::CommitId;
 use crate::workspace::PatchId;
 
@@ -54,8 +56,23 @@ pub struct LiveClaim {
     pub submitted: Option<PatchId>,
     /// When it was submitted, by the server.
     pub submitted_at: Option<Timestamp>,
+    /// What commands of the run hold the patch.
+    pub holds: Vec<Hold>,
     /// Somebody else ended it: it blocks until its lease ends, but may do nothing more.
     pub revoked: bool,
+}
+
+impl LiveClaim {
+    /// Returns what stands in the trailers.
+    #[must_use]
+    pub fn claim_ref(&self) -> ClaimRef {
+        ClaimRef {
+            issue: self.issue.clone(),
+            comment: self.id,
+            nonce: self.nonce.clone(),
+            round: self.claim.round,
+        }
+    }
 }
 
 /// What became of a claim that holds nothing any more.
@@ -189,7 +206,11 @@ impl LockState {
                     h.end = h.end.max(now.plus(*lease));
                 }
             }
-            LockKind::Submit { claim, patch } => self.take_submit(*claim, patch, now),
+            LockKind::Submit {
+                claim,
+                patch,
+                holds,
+            } => self.take_submit(*claim, patch, holds, now),
             LockKind::Landed { claim, round, .. } => self.take_landed(&memo.issue, *claim, *round),
             LockKind::Refused { claim, reason, by } => {
                 self.take_end(
@@ -222,6 +243,7 @@ impl LockState {
             claim: claim.clone(),
             submitted: None,
             submitted_at: None,
+            holds: Vec::new(),
             revoked: false,
         };
         if self.has_landed(&memo.issue, claim.round) {
@@ -238,11 +260,12 @@ impl LockState {
         }
     }
 
-    fn take_submit(&mut self, claim: CommentId, patch: &PatchId, now: Timestamp) {
+    fn take_submit(&mut self, claim: CommentId, patch: &PatchId, holds: &[Hold], now: Timestamp) {
         if let Some(h) = self.held.get_mut(&claim) {
             if !h.revoked {
                 h.submitted = Some(patch.clone());
                 h.submitted_at = Some(now);
+                h.holds = holds.to_vec();
                 h.end = now.plus(PARK);
             }
         } else if let Some(e) = self.ended.get_mut(&claim)

@@ -16,6 +16,7 @@ use crate::memo::Memo;
 use crate::memo::MemoKind;
 use crate::memo::decode_value;
 use crate::memo::encode_value;
+use crate::protected::Hold;
 use crate::workspace::BaseRevision;
 use crate::workspace::CommitId;
 use crate::workspace::PatchId;
@@ -23,6 +24,8 @@ use crate::workspace::Target;
 
 /// Most `files:` lines of a claim; what exceeds them is counted in one more line.
 const MOST_FILES: usize = 200;
+/// Most `hold:` lines of a submission.
+const MOST_HOLDS: usize = 50;
 
 /// A work-start lock as it is posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +94,8 @@ pub enum LockKind {
         claim: CommentId,
         /// The patch.
         patch: PatchId,
+        /// What commands of the run hold it, besides what stands in the patch itself.
+        holds: Vec<Hold>,
     },
     /// The round's patch is in the target.
     Landed {
@@ -178,6 +183,7 @@ impl LockMemo {
             MemoKind::WorkDone => LockKind::Submit {
                 claim: f.reference()?,
                 patch: f.parsed("patch", PatchId::new)?,
+                holds: f.holds()?,
             },
             MemoKind::WorkStatus => match f.text("kind")? {
                 "beat" => LockKind::Beat {
@@ -225,13 +231,22 @@ impl LockMemo {
         let f = Fields::new();
         let (memo_kind, fields) = match kind {
             LockKind::Claim(claim) => (MemoKind::WorkStart, claim_fields(issue, claim)),
-            LockKind::Submit { claim, patch } => (
-                MemoKind::WorkDone,
-                f.with("issue", issue.as_str())
+            LockKind::Submit {
+                claim,
+                patch,
+                holds,
+            } => {
+                let mut f = f
+                    .with("issue", issue.as_str())
                     .with("result", "patch submitted")
                     .with("ref", claim.to_string())
-                    .with("patch", patch.as_str()),
-            ),
+                    .with("patch", patch.as_str());
+                for hold in holds.iter().take(MOST_HOLDS) {
+                    let json = serde_json::json!(hold).to_string();
+                    f.push("hold", encode_value(&json));
+                }
+                (MemoKind::WorkDone, f)
+            }
             LockKind::Beat { claim, lease } => (
                 MemoKind::WorkStatus,
                 f.with("kind", "beat")
@@ -334,6 +349,14 @@ impl Reader<'_> {
 
     fn reference(&self) -> Result<CommentId, String> {
         self.number("ref").map(CommentId)
+    }
+
+    fn holds(&self) -> Result<Vec<Hold>, String> {
+        let read = |line| {
+            serde_json::from_str(&decode_value(line))
+                .map_err(|_| "a `hold:` line is malformed".into())
+        };
+        self.fields.all("hold").into_iter().map(read).collect()
     }
 
     fn lease(&self) -> Result<Duration, String> {
@@ -461,7 +484,11 @@ pub(crate) mod tests {
                 claim: c,
                 lease: Duration::from_secs(60),
             },
-            LockKind::Submit { claim: c, patch },
+            LockKind::Submit {
+                claim: c,
+                patch,
+                holds: Vec::new(),
+            },
             LockKind::Landed {
                 claim: c,
                 round: EventId(7),

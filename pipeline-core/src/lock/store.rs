@@ -18,6 +18,7 @@ use crate::issue::CommentId;
 use crate::issue::EventId;
 use crate::issue::IssueKey;
 use crate::mirror::View;
+use crate::protected::Hold;
 use crate::workspace::CommitId;
 use crate::workspace::PatchId;
 
@@ -149,6 +150,7 @@ pub trait LockStore: Debug + Send + Sync + 'static {
         &self,
         lock: &WorkLock,
         patch: &PatchId,
+        holds: Vec<Hold>,
         text: String,
     ) -> Result<bool, LockError>;
     /// Ends a claim.

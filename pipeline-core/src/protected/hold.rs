@@ -61,6 +61,15 @@ impl Hold {
         &self.evidence
     }
 
+    /// Returns the option that lifts it, as it is typed behind `approve CANDIDATE`.
+    #[must_use]
+    pub fn lifted_by(&self) -> String {
+        match &self.kind {
+            HoldKind::Class(class) => format!("--allow {class}"),
+            HoldKind::Protected(_) => format!("--protected {}", self.id),
+        }
+    }
+
     /// Returns whether an OK with these classes and ids lifts it.
     #[must_use]
     pub fn is_lifted_by(&self, allow: &BTreeSet<String>, protected: &BTreeSet<String>) -> bool {

@@ -126,6 +126,7 @@ fn somebody_elses_release_revokes_and_the_claim_blocks_until_its_lease_ends() {
             LockKind::Submit {
                 claim: CommentId(1),
                 patch: patch.clone(),
+                holds: Vec::new(),
             },
         ),
         claims(4, 2, 7, &["path:a"]),
@@ -155,6 +156,7 @@ fn somebody_elses_release_revokes_and_the_claim_blocks_until_its_lease_ends() {
             LockKind::Submit {
                 claim: CommentId(1),
                 patch,
+                holds: Vec::new(),
             },
         ),
         memo(3, 1, 6, release(1, Ender::Other)),
@@ -179,6 +181,7 @@ fn landed_closes_the_round_for_every_claim_of_it() {
             LockKind::Submit {
                 claim: CommentId(1),
                 patch,
+                holds: Vec::new(),
             },
         ),
         memo(3, 1, 6, landed),
@@ -199,6 +202,7 @@ fn a_late_submit_is_kept_for_a_new_claim_until_it_is_given_back() {
     let submit = LockKind::Submit {
         claim: CommentId(1),
         patch: patch.clone(),
+        holds: Vec::new(),
     };
     let late = LEASE + 100;
     let memos = vec![claims(1, 1, 0, &["path:a"]), memo(2, 1, late, submit)];
@@ -268,6 +272,7 @@ fn any_memo(id: u64) -> impl Strategy<Value = LockMemo> {
                 LockKind::Submit {
                     claim: CommentId(t),
                     patch: PatchId::of(b"x"),
+                    holds: Vec::new(),
                 },
             ),
             4 => memo(id, issue, secs, release(t, by)),

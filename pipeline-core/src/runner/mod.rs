@@ -1,6 +1,10 @@
 //! The seam to one run of one issue: from a pinned base to a patch.
 
+mod local;
+mod table;
+
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -17,6 +21,10 @@ use crate::issue::IssueKey;
 use crate::workspace::BaseRevision;
 use crate::workspace::Patch;
 
+pub use self::local::LocalRunner;
+pub use self::table::Begin;
+pub use self::table::RunTable;
+
 /// One run to be made. Serialises; holds no secret and no command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRequest {
@@ -26,6 +34,8 @@ pub struct RunRequest {
     pub repo: String,
     /// The issue.
     pub issue: IssueKey,
+    /// When it was asked for.
+    pub asked: Timestamp,
     /// The configured agent.
     pub agent: String,
     /// The worker slot (`codex-1`).
@@ -42,8 +52,8 @@ pub struct RunRequest {
     pub schema: Option<serde_json::Value>,
     /// The structured input, for agents that are programs.
     pub input: serde_json::Value,
-    /// Images by content address in the state directory.
-    pub images: Vec<String>,
+    /// Image files the task refers to.
+    pub images: Vec<PathBuf>,
     /// A session to go on with.
     pub session: Option<String>,
     /// Limits.
@@ -112,6 +122,11 @@ pub trait Runner: Debug + Send + Sync + 'static {
     /// # Cancel safety
     /// Dropping the future ends the agent; what it had written is salvaged at the next start.
     async fn run(&self, request: &RunRequest) -> Result<RunResult, RunnerError>;
+    /// Returns what came out of a run that has ended on this machine, whoever made it.
+    ///
+    /// # Errors
+    /// [`RunnerError`] if its record is damaged.
+    async fn finished(&self, run: &RunId) -> Result<Option<RunResult>, RunnerError>;
     /// Ends a run, wherever it is; unknown runs are fine.
     ///
     /// # Errors

@@ -1,0 +1,255 @@
+//! This machine's runs: one folder each, with what was asked, what came out, and a lock that a dead process does not hold.
+
+use std::fs;
+use std::fs::File;
+use std::fs::TryLockError;
+use std::io;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::RunRequest;
+use super::RunResult;
+use super::RunnerError;
+use super::RunningRun;
+use crate::agent::RunId;
+use crate::clock::Timestamp;
+use crate::workspace::Workspace;
+
+/// The runs of this machine on one repository, over all processes.
+#[derive(Debug, Clone)]
+pub struct RunTable {
+    folder: PathBuf,
+}
+
+/// What beginning a run came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Begin {
+    /// It is ours; the run lasts as long as this is held.
+    Begun(RunGuard),
+    /// It has already ended with this result.
+    Finished(Box<RunResult>),
+    /// Another process is at it.
+    Running,
+}
+
+/// The right to make one run.
+#[derive(Debug)]
+pub struct RunGuard {
+    // Held for its lock only: the system lets go of it when the process dies.
+    _lock: File,
+}
+
+impl RunTable {
+    /// Opens the table in a folder, which is created.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if the folder cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, RunnerError> {
+        fs::create_dir_all(folder).map_err(|e| failed("create the run table", folder, e))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Returns the folder of a run.
+    #[must_use]
+    pub fn folder(&self, run: &RunId) -> PathBuf {
+        self.folder.join(run.as_str())
+    }
+
+    /// Begins a run, unless it has ended already or another process is at it.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if the table cannot be written.
+    pub fn begin(&self, request: &RunRequest) -> Result<Begin, RunnerError> {
+        let folder = self.folder(&request.run);
+        fs::create_dir_all(&folder)
+            .map_err(|e| failed("create the folder of the run", &folder, e))?;
+        let lock = File::create(folder.join("lock"))
+            .map_err(|e| failed("create the lock of the run", &folder, e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Begin::Running),
+            Err(TryLockError::Error(e)) => return Err(failed("lock the run", &folder, e)),
+        }
+        if let Some(result) = self.result(&request.run)? {
+            return Ok(Begin::Finished(Box::new(result)));
+        }
+        write(&folder, "request.json", request)?;
+        Ok(Begin::Begun(RunGuard { _lock: lock }))
+    }
+
+    /// Returns what was asked, if the run is known.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if its file is damaged.
+    pub fn request(&self, run: &RunId) -> Result<Option<RunRequest>, RunnerError> {
+        read(&self.folder(run), "request.json")
+    }
+
+    /// Returns what came out, if the run has ended.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if its file is damaged.
+    pub fn result(&self, run: &RunId) -> Result<Option<RunResult>, RunnerError> {
+        read(&self.folder(run), "result.json")
+    }
+
+    /// Writes down what came out, synced.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`].
+    pub fn finish(&self, result: &RunResult) -> Result<(), RunnerError> {
+        write(&self.folder(&result.run), "result.json", result)
+    }
+
+    /// Writes down the workspace of a run, synced.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`].
+    pub fn set_workspace(&self, workspace: &Workspace) -> Result<(), RunnerError> {
+        write(&self.folder(&workspace.run), "workspace.json", workspace)
+    }
+
+    /// Returns the workspace of a run that is not released yet.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if its file is damaged.
+    pub fn workspace(&self, run: &RunId) -> Result<Option<Workspace>, RunnerError> {
+        read(&self.folder(run), "workspace.json")
+    }
+
+    /// Forgets the workspace of a run.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`].
+    pub fn forget_workspace(&self, run: &RunId) -> Result<(), RunnerError> {
+        let path = self.folder(run).join("workspace.json");
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(failed("forget the workspace of the run", &path, e))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Asks whoever makes the run to end it.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`].
+    pub fn ask_to_cancel(&self, run: &RunId) -> Result<(), RunnerError> {
+        let folder = self.folder(run);
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        File::create(folder.join("cancel"))
+            .map(drop)
+            .map_err(|e| failed("ask the run to end", &folder, e))
+    }
+
+    /// Returns whether somebody asked to end the run.
+    #[must_use]
+    pub fn is_cancelled(&self, run: &RunId) -> bool {
+        self.folder(run).join("cancel").exists()
+    }
+
+    /// Appends a line to the run's log; failing to do so never fails a run.
+    pub fn log(&self, run: &RunId, at: Timestamp, line: &str) {
+        let line = line.replace(['\n', '\r'], " ");
+        let path = self.folder(run).join("log");
+        let file = fs::OpenOptions::new().append(true).create(true).open(path);
+        if let Ok(mut file) = file
+            && let Err(error) = writeln!(file, "{at} {line}")
+        {
+            tracing::debug!(%run, %error, "the run's log cannot be written");
+        }
+    }
+
+    /// Returns the run's log.
+    #[must_use]
+    pub fn read_log(&self, run: &RunId) -> Option<String> {
+        let bytes = fs::read(self.folder(run).join("log")).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Returns every run that has begun, ended or not.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if the folder cannot be read.
+    pub fn runs(&self) -> Result<Vec<RunId>, RunnerError> {
+        let entries = fs::read_dir(&self.folder)
+            .map_err(|e| failed("read the run table", &self.folder, e))?;
+        let mut runs: Vec<RunId> = entries
+            .filter_map(Result::ok)
+            .filter_map(|e| RunId::new(e.file_name().to_str()?).ok())
+            .collect();
+        runs.sort();
+        Ok(runs)
+    }
+
+    /// Returns whether a living process is at the run.
+    #[must_use]
+    pub fn is_running(&self, run: &RunId) -> bool {
+        File::open(self.folder(run).join("lock"))
+            .is_ok_and(|f| matches!(f.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Returns the runs that living processes are at.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if the folder cannot be read.
+    pub fn running(&self, repo: &str) -> Result<Vec<RunningRun>, RunnerError> {
+        let mut running = Vec::new();
+        for run in self.runs()? {
+            if !self.is_running(&run) {
+                continue;
+            }
+            let Some(request) = self.request(&run)?.filter(|r| r.repo == repo) else {
+                continue;
+            };
+            running.push(RunningRun {
+                run,
+                issue: request.issue,
+                slot: request.slot,
+                agent: request.agent,
+                began: request.asked,
+            });
+        }
+        Ok(running)
+    }
+}
+
+fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, RunnerError> {
+    let path = folder.join(name);
+    match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| failed("understand a file of the run table", &path, e)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(failed("read a file of the run table", &path, e)),
+    }
+}
+
+fn write<T: Serialize>(folder: &Path, name: &str, value: &T) -> Result<(), RunnerError> {
+    let put = || -> io::Result<()> {
+        let temp = folder.join(format!(".{name}"));
+        let mut file = File::create(&temp)?;
+        serde_json::to_writer(&mut file, value)?;
+        file.sync_all()?;
+        fs::rename(&temp, folder.join(name))?;
+        File::open(folder)?.sync_all()
+    };
+    put().map_err(|e| failed("write a file of the run table", &folder.join(name), e))
+}
+
+fn failed(operation: &str, path: &Path, e: impl Into<crate::BoxError>) -> RunnerError {
+    RunnerError::Other {
+        operation: format!("{operation} ({})", path.display()),
+        source: Some(e.into()),
+    }
+}

@@ -1,0 +1,272 @@
+//! Restart: what a dead process left is ended, kept and released by the next ordinary tick.
+
+use std::collections::BTreeMap;
+
+use super::Tick;
+use super::done;
+use super::failed;
+use super::nothing;
+use super::waits;
+use crate::agent::RunId;
+use crate::event::Stage;
+use crate::integrate::ClaimRef;
+use crate::journal::Record;
+use crate::lock::Claim;
+use crate::lock::EndKind;
+use crate::lock::Ender;
+use crate::lock::FIRST_LEASE;
+use crate::lock::LockOutcome;
+use crate::lock::LockRecord;
+use crate::lock::LockRequest;
+use crate::lock::LockView;
+use crate::lock::WorkLock;
+use crate::pipeline::Pipeline;
+use crate::pipeline::PipelineError;
+use crate::process::ProcessIdentity;
+use crate::report::Outcome;
+use crate::report::chain;
+
+/// How long a left child may take to end by itself.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A run of this machine that the journal does not show as closed.
+#[derive(Debug, Default)]
+struct OpenRun {
+    claim: Option<ClaimRef>,
+    owner: Option<ProcessIdentity>,
+    children: Vec<ProcessIdentity>,
+}
+
+impl Pipeline {
+    /// Ends, keeps and releases what processes that are gone left behind.
+    pub(super) async fn restart(&self, tick: &mut Tick) -> Result<(), PipelineError> {
+        let stage = Stage::Dispatch;
+        let entries = self
+            .journal
+            .entries()
+            .map_err(|source| PipelineError::Journal { stage, source })?;
+        let mut open: BTreeMap<RunId, OpenRun> = BTreeMap::new();
+        for entry in entries {
+            match entry.record {
+                Record::ClaimWon {
+                    issue,
+                    claim,
+                    nonce,
+                    round,
+                    run,
+                    owner,
+                } => {
+                    let at = open.entry(run).or_default();
+                    at.claim = Some(ClaimRef {
+                        issue,
+                        comment: claim,
+                        nonce,
+                        round,
+                    });
+                    at.owner = owner;
+                }
+                Record::ChildStarted { run, process } => {
+                    open.entry(run).or_default().children.push(process);
+                }
+                Record::RunClosed { run, .. } => drop(open.remove(&run)),
+                _ => {}
+            }
+        }
+        for (run, left) in open {
+            // A run without a claim was a reading one: nothing of it counts, its workspace goes with the next look.
+            let Some(claim) = &left.claim else { continue };
+            if left
+                .owner
+                .as_ref()
+                .is_some_and(|o| o.is_alive().unwrap_or(true))
+            {
+                continue;
+            }
+            let outcome = self.restart_run(&run, claim, &left).await;
+            tick.push(Some(&claim.issue), outcome);
+        }
+        Ok(())
+    }
+
+    async fn restart_run(&self, run: &RunId, claim: &ClaimRef, left: &OpenRun) -> Outcome {
+        let (Some(runner), Some(integrator)) = (&self.runner, &self.integrator) else {
+            return failed("no runner or no integrator is configured");
+        };
+        for child in &left.children {
+            if let Err(error) = child.end(GRACE).await {
+                return failed(format!(
+                    "a child of the dead run {run} cannot be ended: {}",
+                    chain(&error)
+                ));
+            }
+        }
+        if let Err(error) = crate::process::sweep(run).await {
+            tracing::warn!(%run, error = chain(&error), "escaped children cannot be looked for");
+        }
+        let finished = match runner.finished(run).await {
+            Ok(finished) => finished,
+            Err(e) => return failed(chain(&e)),
+        };
+        let own = std::collections::BTreeSet::from([claim.issue.clone()]);
+        let locks = match self.locks.live(&own).await {
+            Ok(locks) => locks,
+            Err(e) => return failed(chain(&e)),
+        };
+        let live = locks.state.live_claim(claim.comment, locks.date);
+        let outcome = match (finished, live) {
+            (Some(result), Some(h)) if h.submitted.is_none() => {
+                let lock = WorkLock::mint(LockRecord {
+                    issue: h.issue.clone(),
+                    id: h.id,
+                    nonce: h.nonce.clone(),
+                    claim: h.claim.clone(),
+                    deadline: self.clock.elapsed(),
+                });
+                self.close(&lock, integrator, result, None).await
+            }
+            (Some(result), _) => {
+                // The claim is over, but what was written is kept.
+                match result.patch.as_ref().filter(|p| !p.is_empty()) {
+                    Some(patch) => match integrator.store(patch).await {
+                        Ok(()) => nothing(format!(
+                            "the dead run {run} had ended; its patch {} is kept",
+                            patch.id().short()
+                        )),
+                        Err(e) => return failed(chain(&e)),
+                    },
+                    None => nothing(format!("the dead run {run} had ended without a patch")),
+                }
+            }
+            (None, _) => done(format!(
+                "run {run} of a process that is gone was ended; what it wrote is kept"
+            )),
+        };
+        if let Err(e) = runner.release(run).await {
+            return failed(format!(
+                "what the dead run {run} wrote could not be kept: {}",
+                chain(&e)
+            ));
+        }
+        let how = EndKind::Release {
+            reason: "infra".into(),
+            by: Ender::Run(run.clone()),
+        };
+        let still_ours = locks
+            .state
+            .live_claim(claim.comment, locks.date)
+            .is_some_and(|h| h.submitted.is_none());
+        if still_ours
+            && matches!(outcome, Outcome::Done { .. })
+            && outcome.text().starts_with("run ")
+        {
+            let text = "The process that made this run is gone; what it wrote is kept.".to_owned();
+            if let Err(e) = self.locks.end(claim, &how, text).await {
+                return failed(chain(&e));
+            }
+        }
+        let closed = Record::RunClosed {
+            run: run.clone(),
+            outcome: outcome.text().to_owned(),
+        };
+        match self.journal.append(self.now(), &closed) {
+            Ok(_) => outcome,
+            Err(e) => failed(chain(&e)),
+        }
+    }
+
+    /// Releases claims of issues that left the status or were started anew.
+    ///
+    /// The threads were read before status and history, so a claim is never judged by an older status.
+    pub(super) async fn end_outdated(&self, locks: &LockView, tick: &mut Tick) {
+        for h in locks.state.live(locks.date) {
+            if h.claim.resources.scope().repo != self.settings.repo {
+                continue;
+            }
+            let Some(m) = locks.view.issues.get(&h.issue) else {
+                continue;
+            };
+            let outdated = match m.current_round() {
+                Some(round) => h.claim.round < round,
+                None => true,
+            };
+            if !outdated {
+                continue;
+            }
+            let how = EndKind::Release {
+                reason: "revoked".into(),
+                by: Ender::Other,
+            };
+            let text = "The issue left `In progress` or was started anew.".to_owned();
+            match self.locks.end(&h.claim_ref(), &how, text).await {
+                Ok(()) => tick.push(
+                    Some(&h.issue),
+                    done(format!("claim {} released: the issue moved on", h.id)),
+                ),
+                Err(e) => tick.push(Some(&h.issue), failed(chain(&e))),
+            }
+        }
+    }
+
+    /// Claims expired but submitted patches anew, without a run.
+    pub(super) async fn claim_anew(&self, locks: &LockView, tick: &mut Tick) {
+        for (ended, patch) in locks.state.orphans(locks.date) {
+            let current = locks
+                .view
+                .issues
+                .get(&ended.issue)
+                .and_then(|m| m.current_round());
+            let kept_here = ended.claim.integrator.id == self.settings.integrator.id;
+            let busy = locks
+                .state
+                .blocking(locks.date)
+                .any(|h| h.issue == ended.issue);
+            if current != Some(ended.claim.round) || !kept_here || busy {
+                continue;
+            }
+            let run = RunId::random();
+            let request = LockRequest {
+                issue: ended.issue.clone(),
+                claim: Claim {
+                    run,
+                    lease: FIRST_LEASE,
+                    patch: Some(patch.clone()),
+                    ..ended.claim.clone()
+                },
+                text: "The patch of an expired claim is claimed anew, without a run.".into(),
+            };
+            let outcome = match self.locks.acquire(&[request]).await.map(|mut o| o.pop()) {
+                Ok(Some(LockOutcome::Acquired(record))) => {
+                    let lock = WorkLock::mint(*record);
+                    let text =
+                        "remaining: waiting for the integrator to apply, verify, and commit."
+                            .to_owned();
+                    let outcome = match self.locks.submit(&lock, &patch, Vec::new(), text).await {
+                        Ok(_) => done(format!(
+                            "patch {} of an expired claim submitted anew",
+                            patch.short()
+                        )),
+                        Err(e) => failed(chain(&e)),
+                    };
+                    let closed = Record::RunClosed {
+                        run: lock.run().clone(),
+                        outcome: outcome.text().to_owned(),
+                    };
+                    if let Err(error) = self.journal.append(self.now(), &closed) {
+                        tracing::warn!(%error, "the new claim is not journaled as closed");
+                    }
+                    outcome
+                }
+                Ok(Some(LockOutcome::Held { by, .. })) => {
+                    waits(format!("its finished patch waits: {by}"))
+                }
+                Ok(Some(LockOutcome::NotCurrent)) => {
+                    waits("it moved on while its patch was claimed anew")
+                }
+                Ok(Some(LockOutcome::Tampered { reason })) => waits(reason),
+                Ok(None) => continue,
+                Err(e) => failed(chain(&e)),
+            };
+            tick.push(Some(&ended.issue), outcome);
+        }
+    }
+}

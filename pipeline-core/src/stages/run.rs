@@ -1,0 +1,260 @@
+//! One claimed run: the agent works, its lock is kept alive, its patch is stored and handed over.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::done;
+use super::failed;
+use crate::agent::AgentOutcome;
+use crate::agent::Retry;
+use crate::agent::TaskKind;
+use crate::integrate::PatchIntegrator;
+use crate::journal::Record;
+use crate::lock::EndKind;
+use crate::lock::Ender;
+use crate::lock::WorkLock;
+use crate::memo::quote;
+use crate::pipeline::Pipeline;
+use crate::report::Outcome;
+use crate::report::chain;
+use crate::runner::RunRequest;
+use crate::runner::RunResult;
+use crate::runner::RunnerError;
+
+/// Why a run was ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The lock is lost, or could not be shown to be held.
+    Lost,
+    /// The issue left the status, was closed or deleted, or is in another round.
+    Revoked,
+}
+
+impl Pipeline {
+    /// Makes one claimed run to its end and returns what became of the issue.
+    pub(super) async fn run_claimed(&self, mut lock: WorkLock, request: RunRequest) -> Outcome {
+        let (Some(runner), Some(integrator)) = (&self.runner, &self.integrator) else {
+            return failed("no runner or no integrator is configured");
+        };
+        let ended = {
+            let run = runner.run(&request);
+            tokio::pin!(run);
+            let mut ended = None;
+            loop {
+                let wait = self.next_look(&lock);
+                tokio::select! {
+                    biased;
+                    result = &mut run => break (result, ended),
+                    () = self.clock.sleep(wait), if ended.is_none() => {
+                        ended = self.look_after(&mut lock, &request).await;
+                        if ended.is_some() && let Err(error) = runner.cancel(&request.run).await {
+                            tracing::warn!(run = %request.run, error = chain(&error), "the run cannot be ended");
+                        }
+                    }
+                }
+            }
+        };
+        let (result, stopped) = ended;
+        let outcome = match result {
+            Ok(result) => self.close(&lock, integrator, result, stopped).await,
+            Err(error) => self.close_infra(&lock, &error).await,
+        };
+        if let Err(error) = runner.release(&request.run).await {
+            tracing::warn!(run = %request.run, error = chain(&error), "the workspace is left for the next tick");
+        }
+        let record = Record::RunClosed {
+            run: request.run.clone(),
+            outcome: outcome.text().to_owned(),
+        };
+        if let Err(error) = self.journal.append(self.now(), &record) {
+            tracing::warn!(run = %request.run, %error, "the end of the run is not journaled");
+        }
+        outcome
+    }
+
+    /// Returns how long until the lock or the issue has to be looked at again.
+    fn next_look(&self, lock: &WorkLock) -> Duration {
+        let left = lock.deadline().saturating_sub(self.clock.elapsed());
+        self.settings.watch_interval.min(
+            left.saturating_sub(self.beat_before(lock))
+                .max(Duration::from_secs(1)),
+        )
+    }
+
+    /// Returns how long before its deadline a lock is renewed: a third of the lease.
+    fn beat_before(&self, lock: &WorkLock) -> Duration {
+        lock.claim().lease / 3
+    }
+
+    /// Looks at the issue, and renews the lock when it is time.
+    async fn look_after(&self, lock: &mut WorkLock, request: &RunRequest) -> Option<Ended> {
+        let left = lock.deadline().saturating_sub(self.clock.elapsed());
+        if left.is_zero() {
+            return Some(Ended::Lost);
+        }
+        let own = BTreeSet::from([request.issue.clone()]);
+        match self.read(crate::event::Stage::Dispatch, &own).await {
+            Ok(view) => {
+                let current = view
+                    .issues
+                    .get(&request.issue)
+                    .and_then(|m| m.current_round());
+                if current != Some(lock.round()) {
+                    return Some(Ended::Revoked);
+                }
+            }
+            // The tracker cannot be read now; the lease decides how long that may last.
+            Err(error) => {
+                tracing::warn!(issue = %request.issue, %error, "the issue cannot be looked at");
+            }
+        }
+        if left <= self.beat_before(lock) {
+            match self.locks.renew(lock).await {
+                Ok(Some(deadline)) => lock.extend(deadline),
+                Ok(None) => return Some(Ended::Lost),
+                Err(error) => {
+                    tracing::warn!(issue = %request.issue, error = chain(&error), "no beat was sent");
+                }
+            }
+        }
+        None
+    }
+
+    pub(super) async fn close(
+        &self,
+        lock: &WorkLock,
+        integrator: &Arc<dyn PatchIntegrator>,
+        result: RunResult,
+        stopped: Option<Ended>,
+    ) -> Outcome {
+        let patch = result.patch.as_ref().filter(|p| !p.is_empty());
+        if let Some(patch) = patch {
+            // Whatever came of the run: what it wrote is kept.
+            if let Err(e) = integrator.store(patch).await {
+                return failed(format!(
+                    "the patch could not be stored; its workspace stays: {}",
+                    chain(&e)
+                ));
+            }
+            let record = Record::PatchStored {
+                run: result.run.clone(),
+                patch: patch.id().clone(),
+            };
+            if let Err(e) = self.journal.append(self.now(), &record) {
+                return failed(chain(&e));
+            }
+        }
+        let kept = match (patch, &result.kept) {
+            (Some(patch), _) => format!(" What it wrote is kept as patch {}.", patch.id().short()),
+            (None, Some(kept)) => format!(" What it wrote is kept in {kept}."),
+            (None, None) => String::new(),
+        };
+        let (reason, why) = match (&result.report.outcome, stopped, patch) {
+            (_, Some(Ended::Revoked), _) => (
+                "revoked",
+                "the issue left `In progress` or was started anew".into(),
+            ),
+            (_, Some(Ended::Lost), _) => ("infra", "its lock could not be kept".to_owned()),
+            (AgentOutcome::Completed, None, Some(patch)) => {
+                return self.hand_over(lock, &result, patch.id().clone()).await;
+            }
+            (AgentOutcome::Completed, None, None) if result.kept.is_some() => (
+                "infra",
+                "what it wrote could not be captured as a patch".into(),
+            ),
+            (AgentOutcome::Completed, None, None) => {
+                ("no-change", "the agent changed nothing".into())
+            }
+            (other, None, _) => (other.reason(), format!("the agent {other}")),
+        };
+        let text = format!(
+            "{}\n\n{}",
+            capital(&format!("{why}.{kept}")),
+            quote(&result.report.message)
+        );
+        self.give_up(lock, reason, text).await;
+        let again = match result.report.outcome.retry() {
+            Retry::Later(_) => "it is tried again later",
+            _ if stopped.is_some() => "the lock is released",
+            _ => "it counts as an attempt",
+        };
+        failed(format!("{why}; {again}.{kept}"))
+    }
+
+    async fn hand_over(
+        &self,
+        lock: &WorkLock,
+        result: &RunResult,
+        patch: crate::workspace::PatchId,
+    ) -> Outcome {
+        let holds = Vec::new();
+        let mut text = format!(
+            "remaining: waiting for {} to apply, verify, and commit.",
+            self.settings.integrator.name
+        );
+        let u = result.report.usage;
+        if u.input_tokens + u.output_tokens > 0 {
+            text.push_str(&format!(
+                " Used {} tokens in, {} out.",
+                u.input_tokens, u.output_tokens
+            ));
+        }
+        if !result.report.message.trim().is_empty() {
+            text.push_str("\n\n");
+            text.push_str(&quote(&result.report.message));
+        }
+        match self.locks.submit(lock, &patch, holds, text).await {
+            Ok(true) => done(format!(
+                "patch {} submitted by {}",
+                patch.short(),
+                lock.claim().agent
+            )),
+            Ok(false) => done(format!(
+                "patch {} submitted, but after the lease had ended: it is claimed anew without a run",
+                patch.short()
+            )),
+            Err(e) => failed(format!(
+                "the patch is stored, but not submitted: {}",
+                chain(&e)
+            )),
+        }
+    }
+
+    async fn close_infra(&self, lock: &WorkLock, error: &RunnerError) -> Outcome {
+        let why = chain(error);
+        self.give_up(
+            lock,
+            "infra",
+            format!("The run could not be made:\n\n{}", quote(&why)),
+        )
+        .await;
+        failed(why)
+    }
+
+    async fn give_up(&self, lock: &WorkLock, reason: &str, text: String) {
+        let how = EndKind::Release {
+            reason: reason.to_owned(),
+            by: Ender::Run(lock.run().clone()),
+        };
+        if let Err(error) = self.locks.end(&lock.claim_ref(), &how, text).await {
+            tracing::warn!(issue = %lock.issue(), error = chain(&error), "the lock is not released; it ends by itself");
+        }
+    }
+
+    /// Returns what a run is asked for, by whether an earlier patch went back.
+    pub(super) const fn work_kind(returned: bool) -> TaskKind {
+        if returned {
+            TaskKind::Rework
+        } else {
+            TaskKind::Implement
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
