@@ -3,6 +3,8 @@
 pub mod agent;
 pub mod clock;
 pub mod conflict;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod dossier;
 pub mod event;
 pub mod failure;
