@@ -1,7 +1,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use pipeline_core::tracker::TrackerError;
 use tempfile::TempDir;
 
 use super::*;
