@@ -121,7 +121,7 @@ pub trait TrackerHarness: Send + Sync {
 }
 
 /// Expands to one test per behaviour of a [`Tracker`], for a type that implements
-/// [`TrackerHarness`]($crate::conformance::tracker::TrackerHarness).
+/// [`TrackerHarness`].
 ///
 /// Put it into a module of its own. The tests bring their runtime; the crate needs no tokio.
 /// `docs/writing-a-tracker.md` has a whole example.
