@@ -101,30 +101,47 @@ where
     }
 }
 
+/// Runs one case on a fresh harness.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_case {
+    ($harness:ty, $trait:path, $suite:path, $case:ident) => {{
+        use $suite as suite;
+        $crate::conformance::run(::core::stringify!($case), async {
+            match <$harness as $trait>::fresh().await {
+                ::core::result::Result::Ok(harness) => suite::$case(&harness).await,
+                ::core::result::Result::Err(error) => {
+                    ::core::result::Result::Err($crate::conformance::Violation::new(
+                        ::std::format!("the harness could not start: {error}"),
+                    ))
+                }
+            }
+        });
+    }};
+}
+
 /// Expands to one test per case.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __conformance_cases {
-    ($harness:ty, $trait:path, $suite:path, [$($case:ident),* $(,)?]) => {
+macro_rules! __conformance_tests {
+    ($harness:ty, $trait:path, $suite:path, [$($case:ident),* $(,)?] $(,)?) => {
         $(
             #[test]
             fn $case() {
-                use $suite as suite;
-                $crate::conformance::run(::core::stringify!($case), async {
-                    let harness = match <$harness as $trait>::fresh().await {
-                        ::core::result::Result::Ok(harness) => harness,
-                        ::core::result::Result::Err(error) => {
-                            return ::core::result::Result::Err(
-                                $crate::conformance::Violation::new(
-                                    ::std::format!("the harness could not start: {error}"),
-                                ),
-                            );
-                        }
-                    };
-                    suite::$case(&harness).await
-                });
+                $crate::__conformance_case!($harness, $trait, $suite, $case);
             }
         )*
+    };
+}
+
+/// Expands to a function that runs every case in turn, for where there are no tests: doc examples.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_function {
+    ($harness:ty, $trait:path, $suite:path, [$($case:ident),* $(,)?] $(,)?) => {
+        fn run_every_case() {
+            $($crate::__conformance_case!($harness, $trait, $suite, $case);)*
+        }
     };
 }
 

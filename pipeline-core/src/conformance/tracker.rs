@@ -134,7 +134,16 @@ pub trait TrackerHarness: Send + Sync {
 #[macro_export]
 macro_rules! tracker_conformance {
     ($harness:ty) => {
-        $crate::__conformance_cases!(
+        $crate::__tracker_cases!([$crate::__conformance_tests], $harness);
+    };
+}
+
+/// Hands the list of cases to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tracker_cases {
+    ([$($with:tt)*], $harness:ty) => {
+        $($with)*!(
             $harness,
             $crate::conformance::tracker::TrackerHarness,
             $crate::conformance::tracker,
