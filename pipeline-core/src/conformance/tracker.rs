@@ -56,6 +56,7 @@ use super::Violation;
 use super::case::Succeeds as _;
 use crate::BoxError;
 use crate::issue::Account;
+use crate::issue::Comment;
 use crate::issue::CommentId;
 use crate::issue::IssueKey;
 use crate::secret::Secret;
@@ -210,6 +211,14 @@ async fn said(
 ) -> Result<CommentId, Violation> {
     let said = harness.comment_by_human(key, body).await;
     said.succeeds("commenting as the person")
+}
+
+/// Returns what people and we wrote in a thread; a record without text is nobody's word.
+async fn written(tracker: &dyn Tracker, key: &IssueKey) -> Result<Vec<Comment>, Violation> {
+    let thread = tracker.comments(key).await;
+    let mut thread = thread.succeeds("reading the thread")?.value;
+    thread.retain(|comment| !comment.body.is_empty());
+    Ok(thread)
 }
 
 async fn moved(harness: &dyn TrackerHarness, key: &IssueKey, to: &Status) -> Result<(), Violation> {

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use pipeline_core::clock::Clock;
+use pipeline_core::clock::Timestamp;
 use pipeline_core::random;
 use pipeline_core::tracker::Reply;
 
@@ -55,6 +56,7 @@ impl Folder {
         statuses: &LocalStatuses,
         clock: &dyn Clock,
     ) -> Result<(), LocalError> {
+        refuse_foreign(dir)?;
         make_private_dir(dir).map_err(LocalError::io("make the folder", dir))?;
         let lock = lock(&dir.join(LOCK))?;
         let log = dir.join(LOG);
@@ -68,7 +70,6 @@ impl Folder {
                 folder.set_statuses(&Actor::pipeline(), statuses, clock)
             };
         }
-        refuse_foreign(dir)?;
         let files = dir.join(FILES);
         make_private_dir(&files).map_err(LocalError::io("make the folder", &files))?;
         let first = Record {
@@ -134,7 +135,7 @@ impl Folder {
         &self,
         by: &Actor,
         clock: &dyn Clock,
-        plan: impl FnOnce(&Replica) -> Result<(Event, T), LocalError>,
+        plan: impl FnOnce(&Replica, Timestamp) -> Result<(Event, T), LocalError>,
     ) -> Result<Reply<T>, LocalError> {
         let log = self.log();
         let _lock = lock(&self.dir.join(LOCK))?;
@@ -142,9 +143,9 @@ impl Folder {
         let mut replica = self.replica();
         log::read_on_and_mend(&mut file, &mut replica).map_err(|e| unreadable(&log, e))?;
         begun(&replica, &log)?;
-        let (event, value) = plan(&replica)?;
-        // Stamped under the lock, so that stamps rise with ids as long as the clock is sane.
+        // Under the lock, so that stamps rise with ids as long as the clock is sane.
         let at = clock.now();
+        let (event, value) = plan(&replica, at)?;
         let record = Record {
             seq: replica.lines() + 1,
             at,
@@ -171,7 +172,7 @@ impl Folder {
         statuses: &LocalStatuses,
         clock: &dyn Clock,
     ) -> Result<(), LocalError> {
-        let done = self.write(by, clock, |replica| {
+        let done = self.write(by, clock, |replica, _| {
             let mut used = replica.entries().map(|e| &e.issue);
             if let Some(issue) = used.find(|i| statuses.name_of(&i.status).is_none()) {
                 return Err(LocalError::Refused(format!(
@@ -249,11 +250,16 @@ fn lock(path: &Path) -> Result<File, LocalError> {
     }
 }
 
+/// Lets only a folder pass that is missing, empty or a tracker, before anything is changed in it.
 fn refuse_foreign(dir: &Path) -> Result<(), LocalError> {
-    let entries = fs::read_dir(dir).map_err(LocalError::io("list", dir))?;
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(LocalError::io("list", dir)(error)),
+    };
     for entry in entries {
         let name = entry.map_err(LocalError::io("list", dir))?.file_name();
-        if ![LOCK, NEW_LOG, FILES].iter().any(|own| name == *own) {
+        if ![LOG, NEW_LOG, LOCK, FILES].iter().any(|own| name == *own) {
             return Err(LocalError::Refused(format!(
                 "begin in {}, which is not empty: name a folder of its own",
                 dir.display()

@@ -192,7 +192,7 @@ impl LocalTracker {
 
     async fn write<T: Send + 'static>(
         &self,
-        plan: impl FnOnce(&Replica) -> Result<(Event, T), LocalError> + Send + 'static,
+        plan: impl FnOnce(&Replica, Timestamp) -> Result<(Event, T), LocalError> + Send + 'static,
     ) -> Result<Reply<T>, TrackerError> {
         let folder = Arc::clone(&self.folder);
         let (actor, clock) = (self.actor.clone(), Arc::clone(&self.clock));
@@ -338,15 +338,13 @@ impl Tracker for LocalTracker {
         limits::body("the comment", body)?;
         let (issue, body) = (key.clone(), body.to_owned());
         let author = self.actor.account();
-        let posted = self
-            .write(move |replica| {
-                entry(replica, &issue)?;
-                let id = CommentId(replica.next_id());
-                let comment = Comment::new(id, author, body.clone(), Timestamp::EPOCH);
-                Ok((Event::Comment { issue, id, body }, comment))
-            })
-            .await?;
-        Ok(stamped(posted))
+        self.write(move |replica, at| {
+            entry(replica, &issue)?;
+            let id = CommentId(replica.next_id());
+            let comment = Comment::new(id, author, body.clone(), at);
+            Ok((Event::Comment { issue, id, body }, comment))
+        })
+        .await
     }
 
     async fn transition(
@@ -358,25 +356,21 @@ impl Tracker for LocalTracker {
         limits::body("the memo", memo.unwrap_or_default())?;
         let (issue, step, memo) = (key.clone(), step.clone(), memo.map(str::to_owned));
         let author = self.actor.account();
-        let moved = self
-            .write(move |replica| {
-                let found = &entry(replica, &issue)?.issue.status;
-                if found != step.from() {
-                    return Err(LocalError::StatusChanged {
-                        issue,
-                        expected: step.from().clone(),
-                        found: found.clone(),
-                    });
-                }
-                known(replica, step.to())?;
-                let (event, memo) = moving(replica, issue, step.from(), step.to(), memo);
-                let comment = memo.map(|m| Comment::new(m.id, author, m.body, Timestamp::EPOCH));
-                Ok((event, comment))
-            })
-            .await?;
-        let date = moved.date;
-        let comment = moved.value.map(|c| stamped(Reply::new(c, date)).value);
-        Ok(Reply::new(comment, date))
+        self.write(move |replica, at| {
+            let found = &entry(replica, &issue)?.issue.status;
+            if found != step.from() {
+                return Err(LocalError::StatusChanged {
+                    issue,
+                    expected: step.from().clone(),
+                    found: found.clone(),
+                });
+            }
+            known(replica, step.to())?;
+            let (event, memo) = moving(replica, issue, step.from(), step.to(), memo);
+            let comment = memo.map(|m| Comment::new(m.id, author, m.body, at));
+            Ok((event, comment))
+        })
+        .await
     }
 
     async fn attachment(&self, key: &IssueKey, id: AttachmentId) -> Result<Vec<u8>, TrackerError> {
@@ -401,7 +395,7 @@ impl Tracker for LocalTracker {
         let (issue, name, content) = (key.clone(), name.to_owned(), content.to_vec());
         let files = self.folder.files();
         let attached = self
-            .write(move |replica| {
+            .write(move |replica, _| {
                 entry(replica, &issue)?;
                 let id = AttachmentId(replica.next_id());
                 // The file first: a line never names content that is not there.
@@ -424,7 +418,7 @@ impl Tracker for LocalTracker {
         limits::draft(draft)?;
         let draft = draft.clone();
         let created = self
-            .write(move |replica| {
+            .write(move |replica, _| {
                 let issue = replica.next_key();
                 let key = issue.clone();
                 Ok((Event::New { issue, draft }, key))
@@ -458,13 +452,6 @@ fn moving(
         memo: memo.clone(),
     };
     (event, memo)
-}
-
-/// Puts the time of the write on the comment it made.
-fn stamped(posted: Reply<Comment>) -> Reply<Comment> {
-    let Reply { mut value, date } = posted;
-    value.created = date;
-    Reply::new(value, date)
 }
 
 #[cfg(test)]

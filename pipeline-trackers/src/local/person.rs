@@ -147,7 +147,8 @@ impl LocalTracker {
         if !Actor::is_person(self.actor()) {
             return Err(LocalError::NotAPerson(operation).into());
         }
-        self.write(move |replica| Ok((plan(replica)?, ()))).await?;
+        self.write(move |replica, _| Ok((plan(replica)?, ())))
+            .await?;
         Ok(())
     }
 }

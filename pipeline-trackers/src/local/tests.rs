@@ -212,6 +212,49 @@ async fn every_refusal_is_a_sentence() {
 }
 
 #[tokio::test]
+async fn a_folder_that_holds_something_else_is_left_as_it_is() {
+    let scratch = tempfile::tempdir().unwrap();
+    fs::write(scratch.path().join("thesis.txt"), "x").unwrap();
+    let before = fs::metadata(scratch.path()).unwrap().permissions();
+    let refused = LocalTracker::init(scratch.path(), &LocalStatuses::default());
+    assert!(matches!(refused, Err(TrackerError::Unsupported { .. })));
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+    let after = fs::metadata(scratch.path()).unwrap().permissions();
+    assert_eq!(before, after);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_make_the_same_move_one_makes_it() {
+    let desk = desk();
+    for _ in 0..10 {
+        let key = desk.issue().await;
+        let movers = (0..4).map(|i| {
+            // Half of them share what was read, the others have opened the folder themselves.
+            let tracker = match i % 2 {
+                0 => desk.pipeline.clone(),
+                _ => LocalTracker::open(&desk.dir, Actor::pipeline()).unwrap(),
+            };
+            let key = key.clone();
+            tokio::spawn(async move {
+                let step = Transition::triaged();
+                tracker.transition(&key, &step, Some("memo")).await
+            })
+        });
+        let mut made = 0;
+        for mover in movers.collect::<Vec<_>>() {
+            match mover.await.unwrap() {
+                Ok(_) => made += 1,
+                Err(TrackerError::StatusChanged { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(made, 1);
+        assert_eq!(desk.pipeline.comments(&key).await.unwrap().value.len(), 1);
+        assert_eq!(desk.pipeline.history(&key).await.unwrap().value.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn statuses_can_be_renamed_and_an_unused_one_dropped() {
     let desk = desk();
     let key = desk.issue().await;

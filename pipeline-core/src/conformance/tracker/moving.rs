@@ -6,6 +6,7 @@ use super::filed;
 use super::many;
 use super::moved;
 use super::said;
+use super::written;
 use crate::conformance::Violation;
 use crate::conformance::case::Succeeds as _;
 use crate::conformance::case::ensure;
@@ -59,12 +60,8 @@ pub async fn a_move_from_elsewhere_changes_nothing(
         .value;
     same("the status", &issue.status, &Status::InProgress)?;
     same("the history", &history(&*tracker, &key).await?, &before)?;
-    let thread = tracker
-        .comments(&key)
-        .await
-        .succeeds("reading the thread")?;
-    let texts = thread.value.iter().filter(|c| !c.body.is_empty()).count();
-    same("the number of comments", &texts, &0)
+    let thread = written(&*tracker, &key).await?;
+    same("the number of comments", &thread.len(), &0)
 }
 
 /// A permitted move changes the status and leaves one event with our account.
@@ -132,15 +129,7 @@ pub async fn a_move_may_carry_its_memo(harness: &dyn TrackerHarness) -> Result<(
         .await
         .succeeds("reading the issue")?
         .value;
-    let thread = tracker
-        .comments(&key)
-        .await
-        .succeeds("reading the thread")?;
-    let thread: Vec<_> = thread
-        .value
-        .into_iter()
-        .filter(|c| !c.body.is_empty())
-        .collect();
+    let thread = written(&*tracker, &key).await?;
     if !tracker.capabilities().comment_with_transition {
         let refused = matches!(reply, Err(TrackerError::Unsupported { .. }));
         ensure(refused, || {

@@ -7,10 +7,12 @@ use super::MARKER;
 use super::TrackerHarness;
 use super::filed;
 use super::said;
+use super::written;
 use crate::conformance::Violation;
 use crate::conformance::case::Succeeds as _;
 use crate::conformance::case::ensure;
 use crate::conformance::case::same;
+use crate::issue::CommentId;
 use crate::issue::IssueKey;
 use crate::tracker::Tracker;
 
@@ -64,11 +66,8 @@ pub async fn bodies_survive_byte_for_byte(harness: &dyn TrackerHarness) -> Resul
         sent.push((posted.id, body));
     }
     harness.settle().await;
-    let thread = tracker
-        .comments(&key)
-        .await
-        .succeeds("reading the thread")?;
-    let read: Vec<_> = thread.value.into_iter().map(|c| (c.id, c.body)).collect();
+    let thread = written(&*tracker, &key).await?;
+    let read: Vec<_> = thread.into_iter().map(|c| (c.id, c.body)).collect();
     for (found, expected) in read.iter().zip(&sent) {
         same("a body in the thread", found, expected)?;
     }
@@ -91,11 +90,8 @@ pub async fn the_longest_body_survives_whole(
         "the longest body came back as something else".to_owned()
     })?;
     harness.settle().await;
-    let thread = tracker
-        .comments(&key)
-        .await
-        .succeeds("reading the thread")?;
-    let whole = thread.value.last().is_some_and(|c| c.body == body);
+    let thread = written(&*tracker, &key).await?;
+    let whole = thread.last().is_some_and(|c| c.body == body);
     ensure(whole, || {
         "the longest body is not in the thread as sent".to_owned()
     })
@@ -113,11 +109,8 @@ pub async fn a_body_over_the_limit_is_never_cut(
     let body = filled_to(tracker.dialect().max_chars().saturating_add(1));
     let posted = tracker.add_comment(&key, &body).await;
     harness.settle().await;
-    let thread = tracker
-        .comments(&key)
-        .await
-        .succeeds("reading the thread")?;
-    let thread: Vec<_> = thread.value.into_iter().map(|c| c.body).collect();
+    let thread = written(&*tracker, &key).await?;
+    let thread: Vec<_> = thread.into_iter().map(|c| c.body).collect();
     let expected = match posted {
         Ok(_) => vec![body],
         Err(_) => Vec::new(),
@@ -179,12 +172,9 @@ pub async fn our_comments_carry_our_account(harness: &dyn TrackerHarness) -> Res
     // A pasted marker makes nobody the pipeline.
     let theirs = said(harness, &key, MARKER).await?;
     harness.settle().await;
-    let thread = tracker
-        .comments(&key)
-        .await
-        .succeeds("reading the thread")?;
+    let thread = written(&*tracker, &key).await?;
     for (id, author) in [(ours.value.id, &me.id), (theirs, &human.id)] {
-        let found = thread.value.iter().find(|c| c.id == id);
+        let found = thread.iter().find(|c| c.id == id);
         let found = found.map(|c| &c.author.id);
         same(
             &format!("the author of comment {id}"),
@@ -216,11 +206,10 @@ pub async fn concurrent_comments_are_all_kept(
         posted.insert((comment.id, comment.body));
     }
     harness.settle().await;
-    let thread = tracker
-        .comments(&key)
-        .await
-        .succeeds("reading the thread")?;
-    let read: BTreeSet<_> = thread.value.into_iter().map(|c| (c.id, c.body)).collect();
+    let thread = written(&*tracker, &key).await?;
+    let rising = thread.is_sorted_by(|a, b| a.id < b.id);
+    ensure(rising, || "the ids of the thread do not rise".to_owned())?;
+    let read: BTreeSet<_> = thread.into_iter().map(|c| (c.id, c.body)).collect();
     same("the thread", &read, &posted)?;
     let ids: BTreeSet<_> = read.iter().map(|(id, _)| id).collect();
     same("the number of ids", &ids.len(), &WRITERS)
@@ -246,11 +235,7 @@ pub async fn comment_ids_rise_across_issues(harness: &dyn TrackerHarness) -> Res
     })
 }
 
-async fn posted(
-    tracker: &dyn Tracker,
-    key: &IssueKey,
-    body: &str,
-) -> Result<crate::issue::CommentId, Violation> {
+async fn posted(tracker: &dyn Tracker, key: &IssueKey, body: &str) -> Result<CommentId, Violation> {
     let posted = tracker.add_comment(key, body).await.succeeds("posting")?;
     Ok(posted.value.id)
 }
