@@ -11,12 +11,14 @@ use std::thread;
 use std::time::Instant;
 
 use super::error::ProcessError;
+use super::error::WrapperError;
 use super::leader::Leader;
 use super::run::RunningProcess;
 use super::spec::ProcessSpec;
 use super::spec::RUN_VARIABLE;
 use super::sweep::RunMark;
 use super::sweep::Sweeper;
+use super::wrapper::Wrapper;
 use crate::agent::RunId;
 
 pub(super) fn start(spec: ProcessSpec) -> Result<RunningProcess, ProcessError> {
@@ -107,11 +109,26 @@ fn invocation(
         return Ok(plain(program));
     };
     Ok(Invocation {
-        program: spec.resolve(&wrapped.program)?,
+        program: spec
+            .resolve_system(&wrapped.program)
+            .map_err(|error| not_installed(wrapper, name, &error))?,
         args: wrapped.args,
         directory: spec.directory.clone(),
         namespaced: wrapped.namespaced,
     })
+}
+
+/// The program that is missing is the wrapper, which is another thing to do something about than the child's own.
+fn not_installed(wrapper: &Wrapper, name: &str, error: &ProcessError) -> ProcessError {
+    let by = wrapper.by().unwrap_or_default().to_owned();
+    let source = WrapperError::Unavailable {
+        by,
+        reason: error.to_string(),
+    };
+    ProcessError::Wrapper {
+        program: name.to_owned(),
+        source,
+    }
 }
 
 #[expect(

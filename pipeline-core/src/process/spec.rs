@@ -203,13 +203,22 @@ impl ProcessSpec {
     }
 
     /// Returns the search path that the child will have.
-    pub(super) fn search_path(&self) -> &OsStr {
+    fn search_path(&self) -> &OsStr {
         let named = self.env.iter().rev().find(|(name, _)| name == "PATH");
         named.map_or(OsStr::new(DEFAULT_PATH), |(_, value)| value)
     }
 
+    /// Returns where a program of the system is.
+    pub(super) fn resolve_system(&self, program: &OsStr) -> Result<PathBuf, ProcessError> {
+        self.resolve_in(program, OsStr::new(DEFAULT_PATH))
+    }
+
     /// Returns where the program's file is.
     pub(super) fn resolve(&self, program: &OsStr) -> Result<PathBuf, ProcessError> {
+        self.resolve_in(program, self.search_path())
+    }
+
+    fn resolve_in(&self, program: &OsStr, path: &OsStr) -> Result<PathBuf, ProcessError> {
         let not_found = |searched: String| ProcessError::NotFound {
             program: program.to_string_lossy().into_owned(),
             searched,
@@ -222,7 +231,6 @@ impl ProcessSpec {
                 Err(not_found(path.display().to_string()))
             };
         }
-        let path = self.search_path();
         std::env::split_paths(path)
             // A relative entry would find programs in whatever directory the child happens to start in, a workspace among them.
             .filter(|folder| folder.is_absolute())

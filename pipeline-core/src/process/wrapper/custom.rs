@@ -59,6 +59,14 @@ impl Template {
             .unwrap_or(&self.program)
     }
 
+    /// Returns whether the command makes a difference between the two kinds of access.
+    pub(super) fn names_access(&self) -> bool {
+        self.words
+            .iter()
+            .flatten()
+            .any(|piece| *piece == Piece::Access)
+    }
+
     pub(super) fn wrapped(
         &self,
         program_of_wrapper: Option<&Path>,

@@ -21,6 +21,7 @@ pub use self::reach::Reach;
 use self::reach::Right;
 use self::reach::View;
 use super::error::WrapperError;
+use super::report::ProcessReport;
 use crate::agent::Confinement;
 
 /// Confines children, by a command that is put before theirs.
@@ -91,6 +92,15 @@ impl Wrapper {
         Self::of(Tool::SandboxExec)
     }
 
+    /// Confines by what the operating system is known for: `sandbox-exec` on macOS, bubblewrap elsewhere.
+    pub const fn native() -> Self {
+        if cfg!(target_os = "macos") {
+            Self::sandbox_exec()
+        } else {
+            Self::bubblewrap()
+        }
+    }
+
     /// Confines by a command of the team's own, the first word being the program.
     ///
     /// A word may hold `{workspace}`, `{directory}` (where the child starts), `{access}` (`ro` or `rw`) and `{network}`
@@ -107,7 +117,9 @@ impl Wrapper {
             .map(|template| Self::of(Tool::Custom(template)))
     }
 
-    /// Says where the wrapper's program is, if not in the child's search path.
+    /// Says where the wrapper's program is, if not in one of the system's folders.
+    ///
+    /// It is never looked for in the child's search path, which may name folders that a stranger can write.
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = Some(program.into());
         self
@@ -140,11 +152,34 @@ impl Wrapper {
         }
     }
 
+    /// Returns whether a read-only workspace is read-only inside, as far as the wrapper's command can tell.
+    #[must_use]
+    pub fn enforces_read_only(&self) -> bool {
+        match &self.tool {
+            Tool::None => false,
+            Tool::Bubblewrap | Tool::SandboxExec => true,
+            Tool::Custom(template) => template.names_access(),
+        }
+    }
+
+    /// Returns the wrapper's own complaint if a child never ran because the wrapper could not set up what it should.
+    #[must_use]
+    pub fn complaint(&self, report: &ProcessReport) -> Option<String> {
+        let prefix = match &self.tool {
+            Tool::Bubblewrap => "bwrap: ",
+            Tool::SandboxExec => "sandbox-exec: ",
+            Tool::None | Tool::Custom(_) => return None,
+        };
+        let failed = report.code().is_some_and(|code| code != 0) && report.stdout().total() == 0;
+        let stderr = report.stderr().text();
+        (failed && stderr.starts_with(prefix)).then(|| probe::first_words(&stderr))
+    }
+
     /// Tries the wrapper: runs a command inside that must work, and must not see its neighbours.
     ///
     /// Below `scratch`, a folder that children must not see (one in the state directory), a workspace and a canary are
-    /// made and removed again. Inside, the workspace must be writable in one mode and not in the other, and the canary
-    /// must be out of reach.
+    /// made and removed again. Inside, the workspace must be writable in one mode and (where the wrapper
+    /// [enforces](Self::enforces_read_only) that) not in the other, and the canary must be out of reach.
     ///
     /// # Errors
     /// Fails with the reason in words if the wrapper does not start or lets through what it should not.
@@ -158,7 +193,7 @@ impl Wrapper {
         }
     }
 
-    fn by(&self) -> Option<&str> {
+    pub(super) fn by(&self) -> Option<&str> {
         match &self.tool {
             Tool::None => None,
             Tool::Bubblewrap => Some("bubblewrap"),

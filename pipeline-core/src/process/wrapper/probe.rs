@@ -11,6 +11,7 @@ use super::reach::Access;
 use super::reach::Reach;
 use crate::process::Ending;
 use crate::process::ProcessSpec;
+use crate::process::error::ProcessError;
 use crate::process::error::WrapperError;
 
 const TIME: Duration = Duration::from_secs(30);
@@ -33,7 +34,9 @@ pub(super) async fn probe(wrapper: &Wrapper, by: &str, scratch: &Path) -> Result
             scratch.display()
         ))
     })?;
-    for (access, word) in [(Access::ReadWrite, "rw"), (Access::ReadOnly, "ro")] {
+    let modes = [(Access::ReadWrite, "rw"), (Access::ReadOnly, "ro")];
+    let tried = if wrapper.enforces_read_only() { 2 } else { 1 };
+    for (access, word) in modes.into_iter().take(tried) {
         let spec = ProcessSpec::new("/bin/sh", &stage.workspace)
             .args(["-c", SCRIPT, "sh"])
             .arg(&stage.canary)
@@ -44,10 +47,13 @@ pub(super) async fn probe(wrapper: &Wrapper, by: &str, scratch: &Path) -> Result
                 wrapper.clone().hide(&stage.root),
                 Reach::new(&stage.workspace, access),
             );
-        let report = spec
-            .run()
-            .await
-            .map_err(|error| unavailable(chain(&error)))?;
+        let report = spec.run().await.map_err(|error| match error {
+            ProcessError::Wrapper {
+                source: source @ WrapperError::Unavailable { .. },
+                ..
+            } => source,
+            error => unavailable(chain(&error)),
+        })?;
         match report.stdout().text().trim() {
             "confined" if report.succeeded() => {}
             said if report.succeeded() && !said.is_empty() => {
@@ -74,7 +80,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Returns the first line of what a wrapper complained, short and without control characters.
-fn first_words(stderr: &str) -> String {
+pub(super) fn first_words(stderr: &str) -> String {
     let line = stderr
         .lines()
         .map(str::trim)
@@ -95,9 +101,8 @@ struct Stage {
 
 impl Stage {
     fn new(scratch: &Path) -> io::Result<Self> {
-        let mut nonce = [0; 8];
-        getrandom::fill(&mut nonce).map_err(io::Error::other)?;
-        let root = fs::canonicalize(scratch)?.join(format!("wrapper-trial-{}", hex::encode(nonce)));
+        let root =
+            fs::canonicalize(scratch)?.join(format!("wrapper-trial-{}", crate::random::nonce()));
         let stage = Self {
             workspace: root.join("workspace"),
             canary: root.join("canary"),

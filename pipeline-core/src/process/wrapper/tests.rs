@@ -8,7 +8,6 @@ use super::*;
 use crate::agent::RunId;
 use crate::process::Ending;
 use crate::process::ProcessError;
-use crate::process::ProcessReport;
 use crate::process::ProcessSpec;
 use crate::process::tests::skip;
 
