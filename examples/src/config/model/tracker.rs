@@ -1,0 +1,92 @@
+//! `[tracker]` and `[scope]`.
+
+use std::path::PathBuf;
+
+use pipeline_core::issue::AccountRef;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::config::Period;
+
+/// `[tracker]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrackerSection {
+    /// Which adapter.
+    pub kind: TrackerKind,
+    /// The local tracker's folder.
+    pub dir: Option<PathBuf>,
+    /// The accounts the pipeline writes as.
+    #[schemars(with = "Vec<String>")]
+    pub accounts: Vec<AccountRef>,
+    /// Accounts whose comments are nobody's word.
+    #[schemars(with = "Vec<String>")]
+    pub ignore_authors: Vec<AccountRef>,
+    /// How long a landed comment may stay invisible.
+    pub settle: Period,
+    /// The tracker's own names of the three statuses.
+    pub statuses: StatusNames,
+}
+
+impl Default for TrackerSection {
+    fn default() -> Self {
+        Self {
+            kind: TrackerKind::Local,
+            dir: None,
+            accounts: vec![AccountRef("pipeline".to_owned())],
+            ignore_authors: Vec::new(),
+            settle: Period::secs(0),
+            statuses: StatusNames::default(),
+        }
+    }
+}
+
+/// The adapters there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TrackerKind {
+    /// A folder on this machine.
+    Local,
+}
+
+/// `[tracker.statuses]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StatusNames {
+    /// Filed, not yet read.
+    pub open: String,
+    /// Triaged; checked and discussed.
+    pub spec_review: String,
+    /// Started by a person.
+    pub in_progress: String,
+}
+
+impl Default for StatusNames {
+    fn default() -> Self {
+        Self {
+            open: "Open".to_owned(),
+            spec_review: "Spec/log review".to_owned(),
+            in_progress: "In progress".to_owned(),
+        }
+    }
+}
+
+/// `[scope]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScopeSection {
+    /// Only issues with one of these labels or categories.
+    pub labels: Vec<String>,
+    /// Only issues of one of these milestones.
+    pub milestones: Vec<String>,
+    /// Only issues of one of these types.
+    pub kinds: Vec<String>,
+    /// Only issues assigned to one of these accounts.
+    #[schemars(with = "Vec<String>")]
+    pub assignees: Vec<AccountRef>,
+    /// Only issues filed at or after this time (RFC 3339).
+    #[schemars(with = "Option<String>")]
+    pub created_after: Option<pipeline_core::clock::Timestamp>,
+}

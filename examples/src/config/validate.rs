@@ -1,0 +1,248 @@
+//! What a configuration contradicts itself in: each problem with the dotted path it is about.
+
+use std::collections::BTreeSet;
+
+use pipeline_core::event::Stage;
+use pipeline_core::workspace::Target;
+
+use super::Config;
+use super::model::AgentKind;
+use super::model::AgentSection;
+use super::model::Place;
+use crate::terminal::escape;
+
+type Found = Vec<(&'static str, String)>;
+
+/// Returns everything that contradicts itself.
+pub(super) fn contradictions(config: &Config) -> Found {
+    let mut found = Vec::new();
+    agents(config, &mut found);
+    roles(config, &mut found);
+    workers(config, &mut found);
+    gates(config, &mut found);
+    texts(config, &mut found);
+    targets(config, &mut found);
+    schedule(config, &mut found);
+    numbers(config, &mut found);
+    found
+}
+
+fn agents(config: &Config, found: &mut Found) {
+    for (name, agent) in &config.agents {
+        if plain_name(name) {
+            agent_of(name, agent, found);
+        } else {
+            let what = format!(
+                "agent name `{}`: letters, digits, `-` and `_` only",
+                escape(name)
+            );
+            found.push(("agents", what));
+        }
+    }
+}
+
+fn agent_of(name: &str, agent: &AgentSection, found: &mut Found) {
+    match agent.kind {
+        AgentKind::Command if agent.command.first().is_none_or(String::is_empty) => {
+            let what =
+                format!("agent {name} has no command: command = [\"program\", \"argument\"]");
+            found.push(("agents", what));
+        }
+        AgentKind::Command => {}
+    }
+    let variables = agent.env.iter().chain(agent.secrets.keys());
+    for variable in variables.filter(|v| !is_variable(v)) {
+        // What was pasted in place of a name may be a secret: only its length is told.
+        let what = format!(
+            "agent {name}: something of {} characters in env or secrets is not the name of a variable; \
+             a value never stands here",
+            variable.chars().count()
+        );
+        found.push(("agents", what));
+    }
+    if (agent.limits.cost_usd).is_some_and(|c| !c.is_finite() || c < 0.0) {
+        let what =
+            format!("agent {name}: limits.cost_usd is a sum of money in US dollars, like 2.5");
+        found.push(("agents", what));
+    }
+}
+
+fn roles(config: &Config, found: &mut Found) {
+    let names: Vec<&str> = config.agents.keys().map(String::as_str).collect();
+    let known = if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let roles = [
+        ("roles.triage", &config.roles.triage),
+        ("roles.check", &config.roles.check),
+        ("roles.implement", &config.roles.implement),
+        ("roles.rework", &config.roles.rework),
+    ];
+    for (path, role) in roles {
+        match role {
+            Some(name) if !config.agents.contains_key(name) => {
+                let name = escape(name);
+                found.push((
+                    path,
+                    format!("there is no agent `{name}` (there are: {known})"),
+                ));
+            }
+            None if names.len() > 1 && path != "roles.rework" => {
+                let what = format!(
+                    "there are several agents, so say which one does this: {path} = one of {known}"
+                );
+                found.push(("roles", what));
+            }
+            _ => {}
+        }
+    }
+    let limited = config.workers.per_agent.keys();
+    for name in limited.filter(|n| !config.agents.contains_key(*n)) {
+        let name = escape(name);
+        let what = format!("there is no agent `{name}` (there are: {known})");
+        found.push(("workers.per_agent", what));
+    }
+}
+
+fn workers(config: &Config, found: &mut Found) {
+    let slots = &config.workers.slots;
+    let distinct: BTreeSet<&String> = slots.iter().collect();
+    if slots.is_empty() || distinct.len() != slots.len() || slots.iter().any(|s| !plain_name(s)) {
+        let what = "name at least one slot, each once, with letters, digits, `-` and `_`";
+        found.push(("workers.slots", what.to_owned()));
+    }
+    if !plain_name(&config.workers.integrator) {
+        let what = "the integrator's name has letters, digits, `-` and `_` only";
+        found.push(("workers.integrator", what.to_owned()));
+    }
+    if config.workers.total == Some(0) {
+        let what =
+            "with a total of 0 nothing would ever run: `issue-pipeline pause` is there for that";
+        found.push(("workers.total", what.to_owned()));
+    }
+}
+
+fn gates(config: &Config, found: &mut Found) {
+    let gates = &config.gates;
+    let ours = &config.tracker.accounts;
+    let mut people = vec![("gates.approvers", gates.approvers.as_slice())];
+    if let Some(starters) = &gates.starters {
+        people.push(("gates.starters", starters));
+    }
+    for (path, people) in people {
+        for person in people.iter().filter(|p| ours.contains(p)) {
+            let what = format!(
+                "`{}` is one of the pipeline's own accounts ([tracker] accounts), so its word opens no gate: \
+                 name a person",
+                escape(&person.0)
+            );
+            found.push((path, what));
+        }
+    }
+    if ours.is_empty() {
+        let what = "name the account the pipeline writes as, else it cannot know its own comments";
+        found.push(("tracker.accounts", what.to_owned()));
+    }
+    let owner = gates.local_ok == Place::Owner || gates.ship.place == Some(Place::Owner);
+    if owner && gates.owner_folder.is_none() {
+        let what = "`owner` needs owner_folder: a folder that another user of this machine owns";
+        found.push(("gates.local_ok", what.to_owned()));
+    }
+    if !gates.ship.command.is_empty() && gates.ship.rules.is_none() {
+        let what =
+            "a ship command needs `rules`: the deploy rules a person reads before permitting it";
+        found.push(("gates.ship", what.to_owned()));
+    }
+}
+
+fn texts(config: &Config, found: &mut Found) {
+    let s = &config.tracker.statuses;
+    let starting = [&s.open, &s.spec_review, &s.in_progress];
+    let m = &config.markers;
+    let markers = [
+        &m.triage,
+        &m.local_check,
+        &m.recheck,
+        &m.work_start,
+        &m.work_done,
+        &m.work_status,
+    ];
+    distinct("tracker.statuses", "status name", &starting, found);
+    distinct("markers", "marker", &markers, found);
+    if (config.landing.after_landing.as_ref()).is_some_and(|after| starting.contains(&after)) {
+        let what = "landing never moves an issue into a status that starts work: name another one";
+        found.push(("landing.after_landing", what.to_owned()));
+    }
+    let message = &config.landing.message;
+    let rest = message.replace("{issue}", "").replace("{title}", "");
+    if rest.contains(['{', '}']) || message.trim().is_empty() {
+        let what = "the message template knows {issue} and {title} only";
+        found.push(("landing.message", what.to_owned()));
+    }
+}
+
+fn distinct(path: &'static str, what: &str, all: &[&String], found: &mut Found) {
+    let one_line = |s: &str| !s.is_empty() && s.trim() == s && !s.chars().any(char::is_control);
+    if all.iter().any(|s| !one_line(s)) {
+        let what = format!("a {what} is one line of text without spaces around it");
+        found.push((path, what));
+    }
+    if all.iter().collect::<BTreeSet<_>>().len() != all.len() {
+        found.push((path, format!("no two of them may be the same {what}")));
+    }
+}
+
+fn targets(config: &Config, found: &mut Found) {
+    let t = &config.targets;
+    let labels = t.by_label.values().map(|b| ("targets.by_label", b));
+    let milestones = t.by_milestone.values().map(|b| ("targets.by_milestone", b));
+    let default = t.default.iter().map(|b| ("targets.default", b));
+    for (path, branch) in default.chain(labels).chain(milestones) {
+        if let Err(why) = Target::new(branch.clone()) {
+            found.push((path, format!("`{}`: {why}", escape(branch))));
+        }
+    }
+}
+
+fn schedule(config: &Config, found: &mut Found) {
+    if let Err(why) = crate::schedule::time_zone(config.schedule.time_zone.as_deref()) {
+        found.push(("schedule.time_zone", why));
+    }
+    for (path, stage) in [
+        ("schedule.triage", Stage::Triage),
+        ("schedule.check", Stage::Check),
+        ("schedule.dispatch", Stage::Dispatch),
+        ("schedule.integrate", Stage::Integrate),
+    ] {
+        if config.schedule.of(stage).every.as_secs() == 0 {
+            found.push((path, "`every` is at least one second, like 15m".to_owned()));
+        }
+    }
+}
+
+fn numbers(config: &Config, found: &mut Found) {
+    let l = &config.limits;
+    for (path, value) in [
+        ("limits.issues_per_tick", l.issues_per_tick),
+        ("limits.attempts", l.attempts),
+        ("limits.patch_mib", l.patch_mib),
+        ("limits.patch_files", l.patch_files),
+    ] {
+        if value == 0 {
+            let what = "0 would let nothing through: write at least 1";
+            found.push((path, what.to_owned()));
+        }
+    }
+}
+
+fn plain_name(name: &str) -> bool {
+    let ok = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=64).contains(&name.len()) && name.bytes().all(ok)
+}
+
+fn is_variable(name: &str) -> bool {
+    let ok = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.bytes().all(ok)
+}
