@@ -3,4 +3,5 @@
 pub mod config;
 pub mod failure_analysis;
 pub mod schedule;
+pub mod surroundings;
 pub mod terminal;

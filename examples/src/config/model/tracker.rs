@@ -61,6 +61,8 @@ pub struct StatusNames {
     pub spec_review: String,
     /// Started by a person.
     pub in_progress: String,
+    /// Further statuses of the local tracker.
+    pub others: Vec<String>,
 }
 
 impl Default for StatusNames {
@@ -69,6 +71,7 @@ impl Default for StatusNames {
             open: "Open".to_owned(),
             spec_review: "Spec/log review".to_owned(),
             in_progress: "In progress".to_owned(),
+            others: vec!["Resolved".to_owned(), "Closed".to_owned()],
         }
     }
 }
