@@ -235,6 +235,3 @@ impl Service {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;

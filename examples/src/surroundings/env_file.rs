@@ -58,7 +58,8 @@ fn assignment(line: &str) -> Result<(String, String), &'static str> {
     let (name, value) = line.split_once('=').ok_or("expected NAME=value")?;
     let name = name.trim_end();
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(plain) {
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(plain)
+    {
         return Err("before the `=` stands a name of letters, digits and `_`");
     }
     Ok((name.to_owned(), unquote(value.trim())?))
@@ -103,7 +104,10 @@ mod tests {
     fn reads_the_common_spellings() {
         let text = "\u{feff}# comment\r\n\nA=1\nexport B = two words # note\nC='$HOME # kept'\nD=\"a\\nb \\\"q\\\" \\$\" # x\nE=\nF=a#b\n";
         let found = parse(text).expect("usable");
-        let found: Vec<(&str, &str)> = found.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let found: Vec<(&str, &str)> = found
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
         assert_eq!(
             found,
             [
@@ -126,7 +130,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_by_line_and_without_the_value() {
-        for (text, line) in [("A=1\nglpat-canary\n", 2), ("1A=x", 1), ("A='canary", 1), ("A=\"x\" canary", 1)] {
+        for (text, line) in [
+            ("A=1\nglpat-canary\n", 2),
+            ("1A=x", 1),
+            ("A='canary", 1),
+            ("A=\"x\" canary", 1),
+        ] {
             let (at, what) = parse(text).expect_err(text);
             assert_eq!(at, line, "{text}");
             assert!(!what.contains("canary"));

@@ -81,7 +81,9 @@ impl Surroundings {
     /// [`EnvFileError`], which never repeats a value.
     pub fn add_env_file(&mut self, path: &Path) -> Result<(), EnvFileError> {
         for (name, value) in env_file::read(path)? {
-            self.variables.entry(name.into()).or_insert_with(|| value.into());
+            self.variables
+                .entry(name.into())
+                .or_insert_with(|| value.into());
         }
         Ok(())
     }
@@ -102,7 +104,10 @@ impl Surroundings {
 
     /// Returns the named variables that are set, for a child that may see them.
     #[must_use]
-    pub fn named<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<(OsString, OsString)> {
+    pub fn named<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a String>,
+    ) -> Vec<(OsString, OsString)> {
         let pair = |name: &String| Some((name.into(), self.variable(name)?.to_owned()));
         names.into_iter().filter_map(pair).collect()
     }
@@ -153,7 +158,10 @@ mod tests {
 
     #[test]
     fn only_named_variables_that_are_set_reach_a_child() {
-        let s = Surroundings::new("/", "/x").with("A", "1").with("B", "2").with("EMPTY", "");
+        let s = Surroundings::new("/", "/x")
+            .with("A", "1")
+            .with("B", "2")
+            .with("EMPTY", "");
         let names = ["A".to_owned(), "EMPTY".to_owned(), "ABSENT".to_owned()];
         assert_eq!(s.named(&names), [("A".into(), "1".into())]);
     }

@@ -19,7 +19,10 @@ impl FoundRepository {
         let directory = directory.canonicalize().ok()?;
         directory.ancestors().find_map(|root| {
             let common_dir = common_dir(&root.join(".git"))?;
-            Some(Self { root: root.to_owned(), common_dir })
+            Some(Self {
+                root: root.to_owned(),
+                common_dir,
+            })
         })
     }
 
@@ -32,10 +35,25 @@ impl FoundRepository {
             _ => &self.common_dir,
         };
         let name = home.file_name().unwrap_or_default().to_string_lossy();
-        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-        let name: String = name.trim_end_matches(".git").chars().take(40).map(plain).collect();
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        };
+        let name: String = name
+            .trim_end_matches(".git")
+            .chars()
+            .take(40)
+            .map(plain)
+            .collect();
         let name = name.trim_matches(['-', '.']).to_owned();
-        if name.is_empty() { "repository".to_owned() } else { name }
+        if name.is_empty() {
+            "repository".to_owned()
+        } else {
+            name
+        }
     }
 }
 
@@ -73,7 +91,11 @@ mod tests {
         let linked = top.join("elsewhere");
         std::fs::create_dir(&linked).expect("made");
         let git_dir = main.join(".git/worktrees/wt");
-        std::fs::write(linked.join(".git"), format!("gitdir: {}\n", git_dir.display())).expect("written");
+        std::fs::write(
+            linked.join(".git"),
+            format!("gitdir: {}\n", git_dir.display()),
+        )
+        .expect("written");
         std::fs::write(git_dir.join("commondir"), "../..\n").expect("written");
         let found = FoundRepository::around(&linked).expect("found");
         assert_eq!(found.root, linked);

@@ -84,7 +84,9 @@ pub async fn read_secret(
         SecretSource::File(path) => read_file(&directory.join(path))?,
         SecretSource::Command(words) => run(words, around, directory).await?,
     };
-    let unusable = || SecretError::Unusable { place: source.to_string() };
+    let unusable = || SecretError::Unusable {
+        place: source.to_string(),
+    };
     let text = String::from_utf8(bytes).map_err(|_| unusable())?;
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() || text.len() > LONGEST {
@@ -94,21 +96,43 @@ pub async fn read_secret(
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, SecretError> {
-    let failed = |source| SecretError::File { path: path.to_owned(), source };
+    let failed = |source| SecretError::File {
+        path: path.to_owned(),
+        source,
+    };
     let meta = std::fs::metadata(path).map_err(failed)?;
     if meta.is_file() && meta.mode() & 0o077 != 0 {
-        return Err(SecretError::Open { path: path.to_owned() });
+        return Err(SecretError::Open {
+            path: path.to_owned(),
+        });
     }
     std::fs::read(path).map_err(failed)
 }
 
-async fn run(words: &[String], around: &Surroundings, directory: &Path) -> Result<Vec<u8>, SecretError> {
-    let (program, arguments) = words.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
+async fn run(
+    words: &[String],
+    around: &Surroundings,
+    directory: &Path,
+) -> Result<Vec<u8>, SecretError> {
+    let (program, arguments) = words
+        .split_first()
+        .map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
     let report = ProcessSpec::new(program, directory)
         .args(arguments)
         .env("PATH", around.search_path())
         // Password managers find their store and their agent by these.
-        .envs(around.named(&["HOME", "USER", "XDG_RUNTIME_DIR", "GPG_TTY", "SSH_AUTH_SOCK"].map(str::to_owned)))
+        .envs(
+            around.named(
+                &[
+                    "HOME",
+                    "USER",
+                    "XDG_RUNTIME_DIR",
+                    "GPG_TTY",
+                    "SSH_AUTH_SOCK",
+                ]
+                .map(str::to_owned),
+            ),
+        )
         .deadline(DEADLINE)
         .run()
         .await
@@ -116,8 +140,14 @@ async fn run(words: &[String], around: &Surroundings, directory: &Path) -> Resul
     if report.succeeded() {
         return Ok(report.into_stdout());
     }
-    let ending = report.code().map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
-    Err(SecretError::Failed { program: program.to_owned(), ending })
+    let ending = report.code().map_or_else(
+        || "no exit code".to_owned(),
+        |code| format!("exit code {code}"),
+    );
+    Err(SecretError::Failed {
+        program: program.to_owned(),
+        ending,
+    })
 }
 
 #[cfg(test)]
@@ -128,7 +158,8 @@ mod tests {
 
     async fn read(source: SecretSource, around: &Surroundings) -> Result<String, String> {
         let read = read_secret(&source, around, Path::new("/")).await;
-        read.map(|s| s.expose().to_owned()).map_err(|e| e.to_string())
+        read.map(|s| s.expose().to_owned())
+            .map_err(|e| e.to_string())
     }
 
     #[tokio::test]
@@ -139,9 +170,18 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("closed");
         let around = Surroundings::new("/", "/x").with("T", "one");
         let command = ["sh", "-c", "echo three"].map(str::to_owned).to_vec();
-        assert_eq!(read(SecretSource::Env("T".into()), &around).await, Ok("one".into()));
-        assert_eq!(read(SecretSource::File(path), &around).await, Ok("two".into()));
-        assert_eq!(read(SecretSource::Command(command), &around).await, Ok("three".into()));
+        assert_eq!(
+            read(SecretSource::Env("T".into()), &around).await,
+            Ok("one".into())
+        );
+        assert_eq!(
+            read(SecretSource::File(path), &around).await,
+            Ok("two".into())
+        );
+        assert_eq!(
+            read(SecretSource::Command(command), &around).await,
+            Ok("three".into())
+        );
     }
 
     #[tokio::test]
@@ -151,13 +191,21 @@ mod tests {
         std::fs::write(&open, "canary").expect("written");
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).expect("opened");
         let around = Surroundings::new("/", "/x").with("OTHER", "canary");
-        let command = ["sh", "-c", "echo canary; echo canary >&2; exit 3"].map(str::to_owned).to_vec();
+        let command = ["sh", "-c", "echo canary; echo canary >&2; exit 3"]
+            .map(str::to_owned)
+            .to_vec();
         for (source, part) in [
             (SecretSource::Env("T".into()), "variable T is not set"),
             (SecretSource::File(open), "chmod 600"),
-            (SecretSource::File(dir.path().join("absent")), "cannot be read"),
+            (
+                SecretSource::File(dir.path().join("absent")),
+                "cannot be read",
+            ),
             (SecretSource::Command(command), "exit code 3"),
-            (SecretSource::Command(vec!["true".into()]), "holds no usable secret"),
+            (
+                SecretSource::Command(vec!["true".into()]),
+                "holds no usable secret",
+            ),
         ] {
             let said = read(source, &around).await.expect_err(part);
             assert!(said.contains(part), "{said}");

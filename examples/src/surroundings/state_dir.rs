@@ -69,8 +69,13 @@ impl StateDir {
     ///
     /// # Errors
     /// [`StateDirError::NoHome`].
-    pub fn default_for(around: &Surroundings, repository: Option<&FoundRepository>) -> Result<Self, StateDirError> {
-        let root = base(around).ok_or(StateDirError::NoHome)?.join("issue-pipeline");
+    pub fn default_for(
+        around: &Surroundings,
+        repository: Option<&FoundRepository>,
+    ) -> Result<Self, StateDirError> {
+        let root = base(around)
+            .ok_or(StateDirError::NoHome)?
+            .join("issue-pipeline");
         let (name, identity) = match repository {
             Some(found) => (found.name(), found.common_dir.as_path()),
             None => ("no-repository".to_owned(), around.directory.as_path()),
@@ -97,14 +102,26 @@ impl StateDir {
     /// # Errors
     /// [`StateDirError`].
     pub fn prepare(&self) -> Result<(), StateDirError> {
-        let unusable = |source| StateDirError::Unusable { dir: self.path.clone(), source };
+        let unusable = |source| StateDirError::Unusable {
+            dir: self.path.clone(),
+            source,
+        };
         if let Some(outer) = self.outer() {
-            return Err(StateDirError::Nested { dir: self.path.clone(), outer });
+            return Err(StateDirError::Nested {
+                dir: self.path.clone(),
+                outer,
+            });
         }
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(unusable)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)
+            .map_err(unusable)?;
         let meta = std::fs::metadata(&self.path).map_err(unusable)?;
         if meta.uid() != rustix::process::geteuid().as_raw() {
-            return Err(StateDirError::NotOurs { dir: self.path.clone() });
+            return Err(StateDirError::NotOurs {
+                dir: self.path.clone(),
+            });
         }
         if meta.mode() & 0o077 != 0 {
             let closed = std::fs::Permissions::from_mode(0o700);
@@ -127,17 +144,28 @@ impl StateDir {
 
     /// Returns what is unwise about its place, each a sentence.
     #[must_use]
-    pub fn concerns(&self, around: &Surroundings, repository: Option<&FoundRepository>) -> Vec<String> {
+    pub fn concerns(
+        &self,
+        around: &Surroundings,
+        repository: Option<&FoundRepository>,
+    ) -> Vec<String> {
         let path = canonical(&self.path);
         let within = |dir: &Path| path.starts_with(canonical(dir));
         let mut found = Vec::new();
-        let temporary = around.path_variable("TMPDIR").unwrap_or_else(|| "/tmp".into());
+        let temporary = around
+            .path_variable("TMPDIR")
+            .unwrap_or_else(|| "/tmp".into());
         if within(&temporary) || within(Path::new("/tmp")) || within(Path::new("/var/tmp")) {
-            found.push("it lies in a temporary directory, which is emptied by the system".to_owned());
+            found.push(
+                "it lies in a temporary directory, which is emptied by the system".to_owned(),
+            );
         }
         if let Some(found_repository) = repository {
             if within(&found_repository.common_dir) {
-                found.push("it lies in the git directory, which agents' sandboxes have to reach".to_owned());
+                found.push(
+                    "it lies in the git directory, which agents' sandboxes have to reach"
+                        .to_owned(),
+                );
             } else if within(&found_repository.root) {
                 found.push("it lies in the working tree, where `git clean` removes it".to_owned());
             }
@@ -152,14 +180,18 @@ fn base(around: &Surroundings) -> Option<PathBuf> {
         return home.map(|h| h.join("Library/Application Support"));
     }
     // The specification has a relative XDG_STATE_HOME ignored.
-    around.path_variable("XDG_STATE_HOME").or_else(|| home.map(|h| h.join(".local/state")))
+    around
+        .path_variable("XDG_STATE_HOME")
+        .or_else(|| home.map(|h| h.join(".local/state")))
 }
 
 /// Resolves links in the part of a path that exists.
 fn canonical(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let Ok(real) = ancestor.canonicalize() {
-            return path.strip_prefix(ancestor).map_or_else(|_| real.clone(), |rest| real.join(rest));
+            return path
+                .strip_prefix(ancestor)
+                .map_or_else(|_| real.clone(), |rest| real.join(rest));
         }
     }
     path.to_owned()
@@ -178,14 +210,30 @@ mod tests {
     #[cfg(not(target_os = "macos"))]
     #[test]
     fn the_default_is_one_per_repository_below_the_users_state() {
-        let repository = FoundRepository { root: "/w/shop".into(), common_dir: "/w/shop/.git".into() };
-        let other = FoundRepository { root: "/v/shop".into(), common_dir: "/v/shop/.git".into() };
+        let repository = FoundRepository {
+            root: "/w/shop".into(),
+            common_dir: "/w/shop/.git".into(),
+        };
+        let other = FoundRepository {
+            root: "/v/shop".into(),
+            common_dir: "/v/shop/.git".into(),
+        };
         let around = Surroundings::new("/w/shop/app", "/x").with("HOME", "/home/rei");
         let dir = StateDir::default_for(&around, Some(&repository)).expect("told");
-        assert!(dir.path().starts_with("/home/rei/.local/state/issue-pipeline"), "{dir:?}");
-        assert_ne!(dir, StateDir::default_for(&around, Some(&other)).expect("told"));
+        assert!(
+            dir.path()
+                .starts_with("/home/rei/.local/state/issue-pipeline"),
+            "{dir:?}"
+        );
+        assert_ne!(
+            dir,
+            StateDir::default_for(&around, Some(&other)).expect("told")
+        );
         let around = around.with("XDG_STATE_HOME", "relative");
-        assert_eq!(dir, StateDir::default_for(&around, Some(&repository)).expect("told"));
+        assert_eq!(
+            dir,
+            StateDir::default_for(&around, Some(&repository)).expect("told")
+        );
         let around = around.with("XDG_STATE_HOME", "/state");
         let dir = StateDir::default_for(&around, Some(&repository)).expect("told");
         assert!(dir.path().starts_with("/state/issue-pipeline"), "{dir:?}");
@@ -193,7 +241,8 @@ mod tests {
 
     #[test]
     fn without_a_home_it_says_what_to_do() {
-        let error = StateDir::default_for(&Surroundings::new("/w", "/x"), None).expect_err("no home");
+        let error =
+            StateDir::default_for(&Surroundings::new("/w", "/x"), None).expect_err("no home");
         assert!(error.to_string().contains("[state] dir"));
     }
 
@@ -204,7 +253,8 @@ mod tests {
         state.prepare().expect("made");
         let mode = || std::fs::metadata(state.path()).expect("there").mode() & 0o777;
         assert_eq!(mode(), 0o700);
-        std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o755)).expect("opened");
+        std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o755))
+            .expect("opened");
         state.prepare().expect("closed");
         assert_eq!(mode(), 0o700);
     }
@@ -214,15 +264,25 @@ mod tests {
         let (_dir, top) = temporary();
         StateDir::at(top.join("state")).prepare().expect("made");
         let error = StateDir::at(top.join("state/workspaces/run-1/state")).prepare();
-        assert!(matches!(error, Err(StateDirError::Nested { .. })), "{error:?}");
+        assert!(
+            matches!(error, Err(StateDirError::Nested { .. })),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn an_unwise_place_is_told() {
         let (_dir, top) = temporary();
-        let repository = FoundRepository { root: top.join("repo"), common_dir: top.join("repo/.git") };
+        let repository = FoundRepository {
+            root: top.join("repo"),
+            common_dir: top.join("repo/.git"),
+        };
         let around = Surroundings::new("/", "/x").with("TMPDIR", top.join("tmp"));
-        let concerns = |path: &str| StateDir::at(top.join(path)).concerns(&around, Some(&repository)).join("; ");
+        let concerns = |path: &str| {
+            StateDir::at(top.join(path))
+                .concerns(&around, Some(&repository))
+                .join("; ")
+        };
         assert!(concerns("tmp/state").contains("temporary"));
         assert!(concerns("repo/.git/state").contains("git directory"));
         assert!(concerns("repo/state").contains("working tree"));
