@@ -31,7 +31,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 
 /// Returns escaped text on one line, for a place in a table or a sentence.
 #[must_use]
-pub(crate) fn escape_line(text: &str) -> String {
+pub fn escape_line(text: &str) -> String {
     escape(text).replace(['\n', '\t'], " ")
 }
 

@@ -5,6 +5,7 @@ mod output;
 mod progress;
 
 pub use self::escape::escape;
+pub use self::escape::escape_line;
 pub use self::output::Output;
 pub use self::output::Style;
 pub use self::progress::Progress;

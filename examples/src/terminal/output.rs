@@ -153,6 +153,18 @@ impl Output {
         self.write(super::escape(&text).as_bytes(), false)
     }
 
+    /// Tells an error to standard error, whoever reads.
+    ///
+    /// # Errors
+    /// If standard error is closed.
+    pub fn complain(&self, what: &impl fmt::Display) -> io::Result<()> {
+        self.progress.pause();
+        match &self.sink {
+            Sink::Standard => writeln!(io::stderr().lock(), "error: {what}"),
+            Sink::Captured(_) => self.write(format!("error: {what}").as_bytes(), true),
+        }
+    }
+
     /// Writes the result for a program, as one JSON document; nothing where a person reads.
     ///
     /// # Errors

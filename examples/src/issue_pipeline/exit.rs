@@ -1,0 +1,213 @@
+//! How a command ends: exit codes, and errors as people and programs read them.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use pipeline_core::BoxError;
+use pipeline_core::tracker::TrackerError;
+use serde::Serialize;
+
+use crate::config::ConfigError;
+use crate::surroundings::EnvFileError;
+use crate::surroundings::SecretError;
+use crate::surroundings::StateDirError;
+use crate::terminal::escape;
+
+/// The exit codes, as `--help` shows them.
+pub const EXIT_CODES: &str = "Exit codes:\n  \
+    0  done; also where there was nothing to do\n  \
+    1  something failed: the message says what and what to do\n  \
+    2  wrong usage or configuration\n  \
+    3  refused: a gate, a hold or a rule says no\n  \
+    4  there is no such issue, candidate, claim or run\n  \
+    5  busy or paused: another process is at it\n  \
+    130  interrupted";
+
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It did what was asked, or there was nothing to do.
+    Done,
+    /// Something failed.
+    Failed,
+    /// Wrong usage or configuration.
+    Usage,
+    /// A gate, a hold or a rule says no.
+    Refused,
+    /// There is no such thing.
+    NotFound,
+    /// Another process is at it.
+    Busy,
+    /// A person interrupted it.
+    Interrupted,
+}
+
+impl Exit {
+    /// Returns the code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::NotFound => 4,
+            Self::Busy => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    error: BoxError,
+}
+
+impl Failure {
+    /// Joins an error with how the command ends for it.
+    pub fn new(exit: Exit, error: impl Into<BoxError>) -> Self {
+        Self {
+            exit,
+            error: error.into(),
+        }
+    }
+
+    /// Makes a failure of wrong usage.
+    pub fn usage(sentence: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, sentence.into())
+    }
+
+    /// Makes a refusal.
+    pub fn refused(sentence: impl Into<String>) -> Self {
+        Self::new(Exit::Refused, sentence.into())
+    }
+
+    /// Returns how the command ends.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Returns the sentences, outermost first.
+    #[must_use]
+    pub fn chain(&self) -> Vec<String> {
+        let mut chain = vec![self.error.to_string()];
+        let mut next = self.error.source();
+        while let Some(cause) = next {
+            chain.push(cause.to_string());
+            next = cause.source();
+        }
+        chain
+    }
+
+    /// Returns what a program reads.
+    #[must_use]
+    pub fn report(&self) -> FailureReport {
+        FailureReport {
+            error: FailureBody {
+                kind: self.exit,
+                causes: self.chain(),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, sentence) in self.chain().iter().enumerate() {
+            let sentence = escape(sentence);
+            if i == 0 {
+                write!(f, "{sentence}")?;
+            } else {
+                write!(f, "\n  because: {sentence}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a program reads of a failure.
+#[derive(Debug, Serialize)]
+pub struct FailureReport {
+    error: FailureBody,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureBody {
+    kind: Exit,
+    causes: Vec<String>,
+}
+
+macro_rules! ends {
+    ($($error:ty => $exit:expr,)*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new($exit, error)
+            }
+        })*
+    };
+}
+
+ends! {
+    ConfigError => Exit::Usage,
+    EnvFileError => Exit::Usage,
+    SecretError => Exit::Usage,
+    StateDirError => Exit::Usage,
+    io::Error => Exit::Failed,
+}
+
+impl From<TrackerError> for Failure {
+    fn from(error: TrackerError) -> Self {
+        let exit = match &error {
+            TrackerError::NotFound { .. } => Exit::NotFound,
+            TrackerError::UnknownStatus { .. } | TrackerError::TooLarge { .. } => Exit::Usage,
+            TrackerError::PermissionDenied { .. }
+            | TrackerError::Unsupported { .. }
+            | TrackerError::StatusChanged { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_in_the_help() {
+        for exit in [
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Refused,
+            Exit::NotFound,
+            Exit::Busy,
+            Exit::Interrupted,
+        ] {
+            let shown = format!("  {}  ", exit.code());
+            assert!(EXIT_CODES.contains(&shown), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn a_chain_is_told_once_and_escaped() {
+        let missing = ConfigError::Unreadable {
+            path: "/a\x1b[2J".into(),
+            source: io::Error::new(io::ErrorKind::NotFound, "no such file"),
+        };
+        let failure = Failure::from(missing);
+        insta::assert_snapshot!(failure, @"");
+        insta::assert_snapshot!(serde_json::to_string(&failure.report()).expect("JSON"), @"");
+    }
+}

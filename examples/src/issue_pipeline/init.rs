@@ -1,0 +1,369 @@
+//! `init`: writes the configuration, every key commented, and makes what it names.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use pipeline_trackers::local::LocalStatuses;
+use pipeline_trackers::local::LocalTracker;
+use serde::Serialize;
+use toml_edit::Array;
+use toml_edit::InlineTable;
+use toml_edit::Value;
+
+use super::Context;
+use super::Exit;
+use super::Failure;
+use super::arguments::InitArguments;
+use super::issue::whoever;
+use crate::config;
+use crate::config::model::Place;
+use crate::config::template::Draft;
+use crate::surroundings::FoundRepository;
+use crate::surroundings::StateDir;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    config: PathBuf,
+    state: PathBuf,
+    repository: Option<PathBuf>,
+    target: Option<String>,
+    approvers: Vec<String>,
+    agent: String,
+    notes: Vec<String>,
+}
+
+pub(super) async fn run(context: &Context, arguments: InitArguments) -> Result<Exit, Failure> {
+    let path = context.config_path()?;
+    if path.exists() && !arguments.force {
+        let text = format!(
+            "there is a configuration already: {} (--force replaces it)",
+            path.display()
+        );
+        return Err(Failure::refused(text));
+    }
+    let repository = context.around.repository();
+    let mut notes = Vec::new();
+    let chosen = Chosen::of(context, &arguments, repository.as_ref(), &mut notes)?;
+    let text = chosen.draft(&arguments).map_err(Failure::usage)?;
+    let parsed = config::parse(&text);
+    let config = parsed.map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::usage(lines.join("\n"))
+    })?;
+    let state = match &arguments.state {
+        Some(dir) => StateDir::at(context.around.directory.join(dir)),
+        None => context.default_state()?,
+    };
+    state.prepare()?;
+    notes.extend(
+        state
+            .concerns(&context.around, repository.as_ref())
+            .into_iter()
+            .map(|c| format!("state directory: {c}")),
+    );
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    write_closed(&path, &text)?;
+    let names = &config.tracker.statuses;
+    let statuses = LocalStatuses::new(
+        &names.open,
+        &names.spec_review,
+        &names.in_progress,
+        names.others.iter(),
+    )
+    .map_err(|error| Failure::new(Exit::Usage, error))?;
+    let workplace = context.workplace()?;
+    LocalTracker::init(workplace.tracker_dir(), &statuses)?;
+    let report = Report {
+        config: path,
+        state: state.path().to_owned(),
+        repository: repository.map(|r| r.root),
+        target: chosen.target,
+        approvers: chosen.approvers,
+        agent: chosen.agent_name,
+        notes,
+    };
+    tell(context, &report)?;
+    context.out.result(&report)?;
+    Ok(Exit::Done)
+}
+
+/// Writes a file only its owner may read: it names approvers and commands.
+fn write_closed(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file.sync_all()?)
+}
+
+fn tell(context: &Context, report: &Report) -> Result<(), Failure> {
+    let out = &context.out;
+    out.line(format!("configuration  {}", report.config.display()))?;
+    out.line(format!("state          {}", report.state.display()))?;
+    match (&report.repository, &report.target) {
+        (Some(root), Some(target)) => out.line(format!(
+            "repository     {}, work lands on {target}",
+            root.display()
+        ))?,
+        (Some(root), None) => out.line(format!("repository     {}", root.display()))?,
+        (None, _) => out.line("repository     none here: only triage will work")?,
+    }
+    out.line(format!("approvers      {}", report.approvers.join(", ")))?;
+    for note in &report.notes {
+        out.line(format!("note: {note}"))?;
+    }
+    out.line("\nnext:")?;
+    out.line("  issue-pipeline doctor                      checks it all")?;
+    out.line("  issue-pipeline issue new \"…\"               files an issue")?;
+    out.line("  issue-pipeline triage && issue-pipeline check")?;
+    out.line("  issue-pipeline issue move KEY 'In progress'  is yours: it starts the work")?;
+    Ok(out.line("  issue-pipeline dispatch && issue-pipeline integrate && issue-pipeline review")?)
+}
+
+struct Chosen {
+    repository: Option<PathBuf>,
+    state: Option<PathBuf>,
+    target: Option<String>,
+    approvers: Vec<String>,
+    agent_name: String,
+    command: Vec<String>,
+    unconfined: bool,
+    verify: Vec<Vec<String>>,
+    owner_folder: Option<PathBuf>,
+}
+
+impl Chosen {
+    fn of(
+        context: &Context,
+        arguments: &InitArguments,
+        repository: Option<&FoundRepository>,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, Failure> {
+        let absolute = |path: &PathBuf| context.around.directory.join(path);
+        let command = command(context, &arguments.agent, "--agent")?;
+        let agent_name = match &arguments.agent_name {
+            Some(name) => name.clone(),
+            None => name_of_program(&command),
+        };
+        let approvers = if arguments.approvers.is_empty() {
+            vec![format!("person:{}", whoever(&context.around)?)]
+        } else {
+            arguments.approvers.clone()
+        };
+        let target = match (&arguments.target, repository) {
+            (Some(target), _) => Some(target.clone()),
+            (None, Some(found)) => {
+                let branch = checked_out(found);
+                if branch.is_none() {
+                    notes
+                        .push("no branch is checked out: name one in [targets] default".to_owned());
+                }
+                branch
+            }
+            (None, None) => None,
+        };
+        let verify = arguments
+            .verify
+            .iter()
+            .map(|text| words(text, "--verify"))
+            .collect::<Result<Vec<_>, _>>()?;
+        if verify.is_empty() {
+            notes.push(
+                "nothing checks a merged tree yet: name your tests in [verify] commands".to_owned(),
+            );
+        }
+        let unconfined = !has_wrapper(context);
+        if unconfined {
+            notes.push(
+                "no sandbox is installed here (bubblewrap on Linux), so the agent was written down as unconfined: \
+                 what it runs can read your files, and memos will say so"
+                    .to_owned(),
+            );
+        }
+        Ok(Self {
+            repository: repository.map(|r| r.root.clone()),
+            state: arguments.state.as_ref().map(absolute),
+            target,
+            approvers,
+            agent_name,
+            command,
+            unconfined,
+            verify,
+            owner_folder: arguments.owner_folder.as_ref().map(absolute),
+        })
+    }
+
+    fn draft(&self, arguments: &InitArguments) -> Result<String, String> {
+        let mut draft = Draft::default();
+        let agent = format!("agents.{}", self.agent_name);
+        draft.name_agent(&self.agent_name)?;
+        draft.set(&agent, "kind", "command")?;
+        draft.set(&agent, "command", array(&self.command))?;
+        draft.set(
+            &agent,
+            "author",
+            format!("{name} <{name}@localhost>", name = self.agent_name),
+        )?;
+        if self.unconfined {
+            draft.set(&agent, "unconfined", true)?;
+        }
+        for (section, dir) in [("repository", &self.repository), ("state", &self.state)] {
+            if let Some(dir) = dir {
+                draft.set(section, "dir", text(dir)?)?;
+            }
+        }
+        if let Some(target) = &self.target {
+            draft.set("targets", "default", target.as_str())?;
+        }
+        draft.set("tracker", "kind", "local")?;
+        draft.set("gates", "approvers", array(&self.approvers))?;
+        let place = match arguments.local_ok {
+            Place::Terminal => "terminal",
+            Place::Owner => "owner",
+            Place::Tracker => "tracker",
+        };
+        draft.set("gates", "local_ok", place)?;
+        if let Some(folder) = &self.owner_folder {
+            draft.set("gates", "owner_folder", text(folder)?)?;
+        }
+        let slots: Vec<String> = (1..=arguments.workers)
+            .map(|n| format!("{}-{n}", self.agent_name))
+            .collect();
+        draft.set("workers", "slots", array(&slots))?;
+        if !self.verify.is_empty() {
+            draft.set("verify", "commands", checks(&self.verify))?;
+        }
+        Ok(draft.finish())
+    }
+}
+
+fn checks(commands: &[Vec<String>]) -> Value {
+    let checks = commands.iter().enumerate().map(|(i, words)| {
+        let mut check = InlineTable::new();
+        let name = if commands.len() == 1 {
+            "tests".to_owned()
+        } else {
+            format!("check {}", i + 1)
+        };
+        check.insert("name", name.into());
+        check.insert("run", array(words).into());
+        Value::from(check)
+    });
+    checks.collect::<Array>().into()
+}
+
+fn array(words: &[String]) -> Array {
+    words.iter().map(String::as_str).collect()
+}
+
+fn text(path: &Path) -> Result<&str, String> {
+    path.to_str()
+        .ok_or_else(|| format!("the path {} is not UTF-8 text", path.display()))
+}
+
+fn words(text: &str, option: &str) -> Result<Vec<String>, Failure> {
+    match shlex::split(text) {
+        Some(words) if words.first().is_some_and(|w| !w.is_empty()) => Ok(words),
+        _ => Err(Failure::usage(format!(
+            "{option} is no command: quote it as in a shell"
+        ))),
+    }
+}
+
+/// Splits a command and makes files named relative to here absolute: the agent starts elsewhere.
+fn command(context: &Context, text: &str, option: &str) -> Result<Vec<String>, Failure> {
+    let here = |word: &String| {
+        let path = Path::new(word);
+        let named = path.is_relative()
+            && !word.starts_with('-')
+            && context.around.directory.join(path).is_file();
+        named
+            .then(|| {
+                context
+                    .around
+                    .directory
+                    .join(path)
+                    .to_str()
+                    .map(str::to_owned)
+            })
+            .flatten()
+    };
+    let mut words = words(text, option)?;
+    for (i, word) in words.iter_mut().enumerate() {
+        // A bare program name is looked for in PATH, as a shell would, even if a file here is called the same.
+        if i > 0 || word.contains('/') {
+            if let Some(absolute) = here(word) {
+                *word = absolute;
+            }
+        }
+    }
+    let program = words.first().map_or("", String::as_str);
+    if context.around.find_program(program).is_none() {
+        let text =
+            format!("{option}: there is no program `{program}`: install it or give its path");
+        return Err(Failure::usage(text));
+    }
+    Ok(words)
+}
+
+fn name_of_program(command: &[String]) -> String {
+    let interpreters = [
+        "sh", "bash", "python3", "python", "node", "ruby", "perl", "env",
+    ];
+    let stem = |word: &String| {
+        Path::new(word)
+            .file_stem()
+            .map(|s| s.to_string_lossy().into_owned())
+    };
+    let names = command
+        .iter()
+        .filter(|w| !w.starts_with('-'))
+        .filter_map(stem);
+    let name = names
+        .into_iter()
+        .find(|n| !interpreters.contains(&n.as_str()));
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
+    let name: String = name
+        .unwrap_or_default()
+        .chars()
+        .take(32)
+        .map(plain)
+        .collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() {
+        "agent".to_owned()
+    } else {
+        name.to_owned()
+    }
+}
+
+fn has_wrapper(context: &Context) -> bool {
+    if cfg!(target_os = "macos") {
+        Path::new("/usr/bin/sandbox-exec").exists()
+    } else {
+        context.around.find_program("bwrap").is_some()
+    }
+}
+
+/// Returns the branch a working tree has checked out, by its short name.
+fn checked_out(found: &FoundRepository) -> Option<String> {
+    let dot_git = found.root.join(".git");
+    let git_dir = match std::fs::read_to_string(&dot_git) {
+        Ok(text) => found.root.join(text.strip_prefix("gitdir:")?.trim()),
+        Err(_) => dot_git,
+    };
+    let head = std::fs::read_to_string(git_dir.join("HEAD")).ok()?;
+    head.trim()
+        .strip_prefix("ref: refs/heads/")
+        .map(str::to_owned)
+}

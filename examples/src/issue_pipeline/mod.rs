@@ -1,0 +1,104 @@
+//! The `issue-pipeline` binary as a library: parse, find the configuration, do one thing, tell it.
+
+mod arguments;
+mod context;
+mod exit;
+mod init;
+mod issue;
+mod schedule;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+pub use self::arguments::Arguments;
+pub use self::arguments::Command;
+pub use self::context::Context;
+pub use self::context::Workplace;
+pub use self::exit::Exit;
+pub use self::exit::Failure;
+use crate::surroundings::Surroundings;
+use crate::terminal::Output;
+
+/// Parses the process's arguments, runs the command and returns the exit code of the process.
+#[must_use = "the exit code belongs to the process"]
+pub async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are results, not errors; if they cannot be printed nobody is there to read.
+            drop(error.print());
+            let asked = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            return if asked {
+                Exit::Done.into()
+            } else {
+                Exit::Usage.into()
+            };
+        }
+    };
+    let around = match Surroundings::of_process() {
+        Ok(around) => around,
+        Err(error) => return end(&Output::standard(false, true), Err(error.into())),
+    };
+    log_to_stderr(&arguments, &around);
+    let no_color = around.variable("NO_COLOR").is_some();
+    let out = Output::standard(arguments.json, no_color);
+    let result = run(arguments, around, out.clone()).await;
+    end(&out, result)
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// [`Failure`], with how the process ends for it.
+pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Result<Exit, Failure> {
+    let Arguments {
+        config,
+        env_file,
+        command,
+        ..
+    } = arguments;
+    let context = Context::new(around, out, config, env_file.as_deref())?;
+    match command {
+        Command::Init(arguments) => init::run(&context, arguments).await,
+        Command::Issue(arguments) => issue::run(&context, arguments).await,
+        Command::Schedule(arguments) => schedule::run(&context, &arguments),
+        _ => Err(Failure::usage("not yet")),
+    }
+}
+
+fn end(out: &Output, result: Result<Exit, Failure>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            // Where the output is closed there is nobody to tell.
+            drop(out.complain(&failure));
+            drop(out.result(&failure.report()));
+            failure.exit().into()
+        }
+    }
+}
+
+fn log_to_stderr(arguments: &Arguments, around: &Surroundings) {
+    use tracing_subscriber::EnvFilter;
+    let usual = match arguments.verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let asked = around
+        .variable("ISSUE_PIPELINE_LOG")
+        .and_then(|f| f.to_str());
+    let filter =
+        EnvFilter::try_new(asked.unwrap_or(usual)).unwrap_or_else(|_| EnvFilter::new(usual));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+}
