@@ -207,7 +207,10 @@ mod tests {
             source: io::Error::new(io::ErrorKind::NotFound, "no such file"),
         };
         let failure = Failure::from(missing);
-        insta::assert_snapshot!(failure, @"");
-        insta::assert_snapshot!(serde_json::to_string(&failure.report()).expect("JSON"), @"");
+        insta::assert_snapshot!(failure, @r"
+        the configuration /a\u{1b}[2J cannot be read
+          because: no such file
+        ");
+        insta::assert_snapshot!(serde_json::to_string(&failure.report()).expect("JSON"), @r#"{"error":{"kind":"usage","causes":["the configuration /a\u001b[2J cannot be read","no such file"]}}"#);
     }
 }

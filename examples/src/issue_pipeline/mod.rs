@@ -2,6 +2,7 @@
 
 mod arguments;
 mod context;
+mod demo;
 mod exit;
 mod init;
 mod issue;

@@ -1,6 +1,7 @@
 //! When a stage runs: interval, active hours, days of the week, time zone. Pure; the clock is an argument.
 
 mod hours;
+mod memory;
 pub mod units;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use pipeline_core::clock::Timestamp;
 
 pub use self::hours::ActiveHours;
 pub use self::hours::Day;
+pub use self::memory::LastRuns;
 
 /// When one stage runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

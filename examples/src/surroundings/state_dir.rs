@@ -134,6 +134,40 @@ impl StateDir {
         Ok(())
     }
 
+    /// Replaces a small file of the directory as a whole: a reader sees the old content or the new, never a part.
+    ///
+    /// # Errors
+    /// [`StateDirError::Unusable`]; the old content stays then.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateDirError> {
+        let unusable = |source| StateDirError::Unusable {
+            dir: self.path.clone(),
+            source,
+        };
+        let part = self.path.join(format!(".{name}.{}", std::process::id()));
+        let write = || {
+            let mut file = std::fs::File::create(&part)?;
+            io::Write::write_all(&mut file, bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&part, self.path.join(name))
+        };
+        write().map_err(unusable)
+    }
+
+    /// Returns the content of a small file of the directory; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`StateDirError::Unusable`].
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateDirError> {
+        match std::fs::read(self.path.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StateDirError::Unusable {
+                dir: self.path.clone(),
+                source,
+            }),
+        }
+    }
+
     fn outer(&self) -> Option<PathBuf> {
         let ours = |dir: &&Path| {
             let text = std::fs::read_to_string(dir.join("README.txt"));
@@ -257,6 +291,19 @@ mod tests {
             .expect("opened");
         state.prepare().expect("closed");
         assert_eq!(mode(), 0o700);
+    }
+
+    #[test]
+    fn a_small_file_is_replaced_as_a_whole() {
+        let (_dir, top) = temporary();
+        let state = StateDir::at(top.join("state"));
+        state.prepare().expect("made");
+        assert_eq!(state.read("x.json").expect("read"), None);
+        state.write("x.json", b"1").expect("written");
+        state.write("x.json", b"22").expect("written");
+        assert_eq!(state.read("x.json").expect("read"), Some(b"22".to_vec()));
+        let names = std::fs::read_dir(state.path()).expect("there").count();
+        assert_eq!(names, 2, "nothing is left beside it and the README");
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! `demo`: the whole pipeline on a repository made for it.
+
+mod agent;
+mod shop;
+mod work;
