@@ -4,6 +4,7 @@ pub mod config;
 pub mod failure_analysis;
 pub mod issue_pipeline;
 pub mod notify;
+pub mod sandbox;
 pub mod schedule;
 pub mod surroundings;
 pub mod terminal;

@@ -159,7 +159,7 @@ zebra = 1
     line 9: unknown key `dead_line` in [agents.one.limits]: did you mean `deadline`?
     line 11: unknown key `runs` in [verify.commands]: did you mean `run`?
     line 13: unknown key `approvers` in [workers]: it belongs in [gates]
-    line 14: unknown key `zebra` in [workers]: known there are integrator, per_agent, per_status, slots, total
+    line 14: unknown key `zebra` in [workers]: known there are agents, integrator, look_every, slots
     ");
 }
 
@@ -198,10 +198,13 @@ command = ["two"]
 triage = "three"
 [workers]
 slots = []
-total = 0
+look_every = "0s"
+agents = { x = "y" }
 [tracker.statuses]
 open = "In progress"
 [landing]
+sign = "ssh"
+push_env = ["a=b"]
 after_landing = "In progress"
 message = "{key}"
 [targets]
@@ -220,14 +223,18 @@ attempts = 0
     line 9: there are several agents, so say which one does this: roles.implement = one of one, two
     line 10: there is no agent `three` (there are: one, two)
     line 12: name at least one slot, each once, with letters, digits, `-` and `_`
-    line 13: with a total of 0 nothing would ever run: `issue-pipeline pause` is there for that
-    line 14: no two of them may be the same status name
-    line 17: landing never moves an issue into a status that starts work: name another one
-    line 18: the message template knows {issue} and {title} only
-    line 20: `HEAD`: not a branch name: a target is the short name of an existing branch
-    line 22: there is no time zone `Mars`: write it like Europe/Berlin or Asia/Tokyo
-    line 23: `every` is at least one second, like 15m
-    line 25: 0 would let nothing through: write at least 1
+    line 13: `look_every` is at least one second, like 1m
+    line 14: there is no slot `x`: name it in `slots`
+    line 14: there is no agent `y` (there are: one, two)
+    line 15: no two of them may be the same status name
+    line 18: signing needs signing_key: the key's id, or the path of an ssh public key
+    line 19: names of variables stand here, never values
+    line 20: landing never moves an issue into a status that starts work: name another one
+    line 21: the message template knows {issue}, {title} and {url} only
+    line 23: `HEAD`: not a branch name: a target is the short name of an existing branch
+    line 25: there is no time zone `Mars`: write it like Europe/Berlin or Asia/Tokyo
+    line 26: `every` is at least one second, like 15m
+    line 28: 0 would let nothing through: write at least 1
     "#);
 }
 

@@ -9,6 +9,7 @@ use super::Config;
 use super::model::AgentKind;
 use super::model::AgentSection;
 use super::model::Place;
+use super::model::Signing;
 use crate::terminal::escape;
 
 type Found = Vec<(&'static str, String)>;
@@ -22,6 +23,7 @@ pub(super) fn contradictions(config: &Config) -> Found {
     gates(config, &mut found);
     texts(config, &mut found);
     targets(config, &mut found);
+    landing(config, &mut found);
     schedule(config, &mut found);
     numbers(config, &mut found);
     found
@@ -78,7 +80,6 @@ fn roles(config: &Config, found: &mut Found) {
         ("roles.triage", &config.roles.triage),
         ("roles.check", &config.roles.check),
         ("roles.implement", &config.roles.implement),
-        ("roles.rework", &config.roles.rework),
     ];
     for (path, role) in roles {
         match role {
@@ -89,7 +90,7 @@ fn roles(config: &Config, found: &mut Found) {
                     format!("there is no agent `{name}` (there are: {known})"),
                 ));
             }
-            None if names.len() > 1 && path != "roles.rework" => {
+            None if names.len() > 1 => {
                 let what = format!(
                     "there are several agents, so say which one does this: {path} = one of {known}"
                 );
@@ -98,11 +99,19 @@ fn roles(config: &Config, found: &mut Found) {
             _ => {}
         }
     }
-    let limited = config.workers.per_agent.keys();
-    for name in limited.filter(|n| !config.agents.contains_key(*n)) {
-        let name = escape(name);
-        let what = format!("there is no agent `{name}` (there are: {known})");
-        found.push(("workers.per_agent", what));
+    for (slot, name) in &config.workers.agents {
+        let at = "workers.agents";
+        if !config.workers.slots.contains(slot) {
+            let slot = escape(slot);
+            found.push((at, format!("there is no slot `{slot}`: name it in `slots`")));
+        }
+        if !config.agents.contains_key(name) {
+            let agent = escape(name);
+            found.push((
+                at,
+                format!("there is no agent `{agent}` (there are: {known})"),
+            ));
+        }
     }
 }
 
@@ -117,10 +126,9 @@ fn workers(config: &Config, found: &mut Found) {
         let what = "the integrator's name has letters, digits, `-` and `_` only";
         found.push(("workers.integrator", what.to_owned()));
     }
-    if config.workers.total == Some(0) {
-        let what =
-            "with a total of 0 nothing would ever run: `issue-pipeline pause` is there for that";
-        found.push(("workers.total", what.to_owned()));
+    if config.workers.look_every.get().as_secs() == 0 {
+        let what = "`look_every` is at least one second, like 1m";
+        found.push(("workers.look_every", what.to_owned()));
     }
 }
 
@@ -176,9 +184,12 @@ fn texts(config: &Config, found: &mut Found) {
         found.push(("landing.after_landing", what.to_owned()));
     }
     let message = &config.landing.message;
-    let rest = message.replace("{issue}", "").replace("{title}", "");
+    let known = ["{issue}", "{title}", "{url}"];
+    let rest = known
+        .iter()
+        .fold(message.clone(), |text, name| text.replace(name, ""));
     if rest.contains(['{', '}']) || message.trim().is_empty() {
-        let what = "the message template knows {issue} and {title} only";
+        let what = "the message template knows {issue}, {title} and {url} only";
         found.push(("landing.message", what.to_owned()));
     }
 }
@@ -206,6 +217,29 @@ fn targets(config: &Config, found: &mut Found) {
     }
 }
 
+fn landing(config: &Config, found: &mut Found) {
+    let landing = &config.landing;
+    if landing.sign != Signing::Off && landing.signing_key.is_none() {
+        let what = "signing needs signing_key: the key's id, or the path of an ssh public key";
+        found.push(("landing.sign", what.to_owned()));
+    }
+    let (v, h) = (&config.verify, &config.workspace.hooks);
+    let lists = [
+        ("landing.signing_env", &landing.signing_env),
+        ("landing.push_env", &landing.push_env),
+        ("verify.env", &v.env),
+        ("workspace.hooks.env", &h.env),
+        ("gates.ship.env", &config.gates.ship.env),
+        ("notify.env", &config.notify.env),
+    ];
+    for (path, names) in lists {
+        if names.iter().any(|name| !is_variable(name)) {
+            let what = "names of variables stand here, never values";
+            found.push((path, what.to_owned()));
+        }
+    }
+}
+
 fn schedule(config: &Config, found: &mut Found) {
     if let Err(why) = crate::schedule::time_zone(config.schedule.time_zone.as_deref()) {
         found.push(("schedule.time_zone", why));
@@ -227,6 +261,8 @@ fn numbers(config: &Config, found: &mut Found) {
     for (path, value) in [
         ("limits.issues_per_tick", l.issues_per_tick),
         ("limits.attempts", l.attempts),
+        ("limits.failures", l.failures),
+        ("limits.posts_per_day", l.posts_per_day),
         ("limits.patch_mib", l.patch_mib),
         ("limits.patch_files", l.patch_files),
     ] {

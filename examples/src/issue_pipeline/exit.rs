@@ -148,6 +148,18 @@ struct FailureBody {
     causes: Vec<String>,
 }
 
+/// Returns an error with its causes on one line.
+pub(super) fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
 macro_rules! ends {
     ($($error:ty => $exit:expr,)*) => {
         $(impl From<$error> for Failure {

@@ -18,6 +18,7 @@ use super::issue::whoever;
 use crate::config;
 use crate::config::model::Place;
 use crate::config::template::Draft;
+use crate::sandbox;
 use crate::surroundings::FoundRepository;
 use crate::surroundings::StateDir;
 
@@ -176,7 +177,7 @@ impl Chosen {
                 "nothing checks a merged tree yet: name your tests in [verify] commands".to_owned(),
             );
         }
-        let unconfined = !has_wrapper(context);
+        let unconfined = !sandbox::is_there(context);
         if unconfined {
             notes.push(
                 "no sandbox is installed here (bubblewrap on Linux), so the agent was written down as unconfined: \
@@ -208,6 +209,15 @@ impl Chosen {
             "author",
             format!("{name} <{name}@localhost>", name = self.agent_name),
         )?;
+        let files: Vec<String> = self
+            .command
+            .iter()
+            .filter(|w| Path::new(w).is_absolute())
+            .cloned()
+            .collect();
+        if !files.is_empty() {
+            draft.set(&agent, "read", array(&files))?;
+        }
         if self.unconfined {
             draft.set(&agent, "unconfined", true)?;
         }
@@ -281,15 +291,9 @@ fn command(context: &Context, text: &str, option: &str) -> Result<Vec<String>, F
         let named = path.is_relative()
             && !word.starts_with('-')
             && context.around.directory.join(path).is_file();
+        let absolute = std::path::absolute(context.around.directory.join(path)).ok()?;
         named
-            .then(|| {
-                context
-                    .around
-                    .directory
-                    .join(path)
-                    .to_str()
-                    .map(str::to_owned)
-            })
+            .then(|| absolute.to_str().map(str::to_owned))
             .flatten()
     };
     let mut words = words(text, option)?;
@@ -344,14 +348,6 @@ fn name_of_program(command: &[String]) -> String {
         "agent".to_owned()
     } else {
         name.to_owned()
-    }
-}
-
-fn has_wrapper(context: &Context) -> bool {
-    if cfg!(target_os = "macos") {
-        Path::new("/usr/bin/sandbox-exec").exists()
-    } else {
-        context.around.find_program("bwrap").is_some()
     }
 }
 

@@ -3,6 +3,7 @@
 mod arguments;
 mod context;
 mod demo;
+mod doctor;
 mod exit;
 mod init;
 mod issue;
@@ -66,6 +67,7 @@ pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Res
     let context = Context::new(around, out, config, env_file.as_deref())?;
     match command {
         Command::Init(arguments) => init::run(&context, arguments).await,
+        Command::Doctor => doctor::run(&context).await,
         Command::Issue(arguments) => issue::run(&context, arguments).await,
         Command::Schedule(arguments) => schedule::run(&context, &arguments),
         _ => Err(Failure::usage("not yet")),

@@ -1,6 +1,7 @@
 //! `[agents.NAME]` and `[roles]`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,6 +29,8 @@ pub struct AgentSection {
     pub secrets: BTreeMap<String, SecretSource>,
     /// How it is held in; absent = as `[sandbox]` says.
     pub wrapper: Option<Wrapper>,
+    /// Paths it may read besides its workspace (its own files, toolchains).
+    pub read: Vec<PathBuf>,
     /// It may be used although nothing holds it in.
     pub unconfined: bool,
     /// It may reach the network from inside its wrapper.
@@ -95,8 +98,6 @@ pub struct RolesSection {
     pub triage: Option<String>,
     /// Inspects the repository read-only.
     pub check: Option<String>,
-    /// Does the work.
+    /// Does the work, wherever `[workers] agents` says nothing else.
     pub implement: Option<String>,
-    /// Does it again after a returned patch; absent = as `implement`.
-    pub rework: Option<String>,
 }

@@ -10,16 +10,26 @@ use serde::Serialize;
 pub struct LandingSection {
     /// The status an issue gets once its work has landed; absent = it stays where it is.
     pub after_landing: Option<String>,
-    /// The commit message; `{issue}` and `{title}` are filled in.
+    /// The commit message; `{issue}`, `{title}` and `{url}` are filled in.
     pub message: String,
     /// How commits are signed.
     pub sign: Signing,
-    /// The key; absent = git's own choice.
+    /// The key, as git's `user.signingKey`.
     pub signing_key: Option<String>,
+    /// The program that signs; absent = git's own choice.
+    pub signing_program: Option<String>,
+    /// Names of variables it sees.
+    pub signing_env: Vec<String>,
     /// A `Signed-off-by` line in the approver's name.
     pub signoff: bool,
     /// The landed commits are pushed to the target's upstream, fast-forward only.
     pub push: bool,
+    /// Names of variables git sees while it pushes.
+    pub push_env: Vec<String>,
+    /// git's `credential.helper` while it pushes.
+    pub push_credential_helper: Option<String>,
+    /// git's `core.sshCommand` while it pushes.
+    pub push_ssh_command: Option<String>,
     /// Names of filter drivers (LFS, git-crypt) that may be used.
     pub filters: Vec<String>,
 }
@@ -28,11 +38,16 @@ impl Default for LandingSection {
     fn default() -> Self {
         Self {
             after_landing: None,
-            message: "{issue}: {title}".to_owned(),
+            message: "{title}\n\nIssue: {issue}".to_owned(),
             sign: Signing::Off,
             signing_key: None,
+            signing_program: None,
+            signing_env: Vec::new(),
             signoff: false,
             push: false,
+            push_env: Vec::new(),
+            push_credential_helper: None,
+            push_ssh_command: None,
             filters: Vec::new(),
         }
     }
@@ -44,8 +59,8 @@ impl Default for LandingSection {
 pub enum Signing {
     /// Not.
     Off,
-    /// With gpg.
-    Gpg,
+    /// With an OpenPGP key.
+    Openpgp,
     /// With an ssh key.
     Ssh,
 }

@@ -14,6 +14,10 @@ pub struct LimitsSection {
     pub rechecks: u32,
     /// The most attempts per issue and round.
     pub attempts: u32,
+    /// The most failing answers on one text.
+    pub failures: u32,
+    /// The most memos per issue and day.
+    pub posts_per_day: u32,
     /// The largest patch, in MiB.
     pub patch_mib: u32,
     /// The most files in a patch.
@@ -26,6 +30,8 @@ impl Default for LimitsSection {
             issues_per_tick: 5,
             rechecks: 5,
             attempts: 3,
+            failures: 3,
+            posts_per_day: 60,
             patch_mib: 5,
             patch_files: 500,
         }

@@ -86,7 +86,7 @@ pub struct Config {
     pub notify: NotifySection,
     /// How approved work becomes commits.
     pub landing: LandingSection,
-    /// Project documents every prompt carries.
+    /// What goes into prompts.
     pub context: ContextSection,
     /// Brakes.
     pub limits: LimitsSection,

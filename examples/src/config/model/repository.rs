@@ -69,4 +69,8 @@ pub enum Unclassified {
 pub struct ContextSection {
     /// Paths in the repository.
     pub docs: Vec<String>,
+    /// Further prohibitions for read-only tasks.
+    pub prohibitions: Vec<String>,
+    /// Prompt templates that replace the built-in ones, by name.
+    pub prompts: BTreeMap<String, PathBuf>,
 }

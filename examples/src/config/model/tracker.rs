@@ -82,8 +82,6 @@ impl Default for StatusNames {
 pub struct ScopeSection {
     /// Only issues with one of these labels or categories.
     pub labels: Vec<String>,
-    /// Only issues of one of these milestones.
-    pub milestones: Vec<String>,
     /// Only issues of one of these types.
     pub kinds: Vec<String>,
     /// Only issues assigned to one of these accounts.

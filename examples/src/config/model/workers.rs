@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::config::Period;
+
 /// `[workers]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -14,12 +16,10 @@ pub struct WorkersSection {
     pub slots: Vec<String>,
     /// The integrator's name.
     pub integrator: String,
-    /// The most runs at once; absent = one per slot.
-    pub total: Option<u32>,
-    /// The most runs at once of one agent, by its name.
-    pub per_agent: BTreeMap<String, u32>,
-    /// The most issues worked on at once in one status, by its name.
-    pub per_status: BTreeMap<String, u32>,
+    /// Which agent works in a slot; the one that implements otherwise.
+    pub agents: BTreeMap<String, String>,
+    /// How often the issue of a run is looked at.
+    pub look_every: Period,
 }
 
 impl Default for WorkersSection {
@@ -27,9 +27,8 @@ impl Default for WorkersSection {
         Self {
             slots: vec!["worker-1".to_owned(), "worker-2".to_owned()],
             integrator: "main-integrator".to_owned(),
-            total: None,
-            per_agent: BTreeMap::new(),
-            per_status: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            look_every: Period::mins(1),
         }
     }
 }

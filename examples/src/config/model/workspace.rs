@@ -24,6 +24,8 @@ pub struct WorkspaceSection {
     pub hooks: HooksSection,
     /// How long a workspace that is no longer needed stays.
     pub grace: Period,
+    /// Further files (globs) whose change makes `after_create` run again.
+    pub dependency_files: Vec<String>,
 }
 
 impl Default for WorkspaceSection {
@@ -31,7 +33,8 @@ impl Default for WorkspaceSection {
         Self {
             exclude: Vec::new(),
             hooks: HooksSection::default(),
-            grace: Period::secs(0),
+            grace: Period::mins(10),
+            dependency_files: Vec::new(),
         }
     }
 }
