@@ -156,7 +156,7 @@ macro_rules! agent_conformance {
         $(
             #[test]
             fn $case() {
-                $crate::conformance::run(async {
+                $crate::conformance::run_to_end(async {
                     let harness = $harness;
                     $crate::conformance::agent::$case(&harness).await;
                 });
