@@ -1,15 +1,15 @@
 //! The detector that follows rules.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use regex::{RegexSet, RegexSetBuilder};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::fold::words;
 use super::pattern::Pattern;
 use super::rules::{CompiledList, CompiledRule, Part, RuleSet, RulesError, Unclassified};
+use super::words::WordIndex;
 use super::{
     Area, AreaClass, Areas, Conflict, ConflictClass, ConflictDetector, ConflictKey, Fold, Mode,
 };
@@ -24,8 +24,7 @@ pub struct RuleConflicts {
     rules: Vec<ActiveRule>,
     allows: Vec<(Arc<str>, Vec<AreaClass>)>,
     denies: Vec<(Arc<str>, AreaClass)>,
-    /// The rules that a word belongs to.
-    words: HashMap<String, Vec<usize>>,
+    words: WordIndex,
     modes: BTreeMap<AreaClass, Mode>,
     aliases: BTreeMap<AreaClass, BTreeMap<String, String>>,
     unclassified: Unclassified,
@@ -105,7 +104,7 @@ impl RuleConflicts {
             rules: Vec::new(),
             allows: Vec::new(),
             denies: Vec::new(),
-            words: HashMap::new(),
+            words: WordIndex::default(),
             modes,
             aliases,
             unclassified,
@@ -141,6 +140,12 @@ impl RuleConflicts {
             let class = deny.classes.first().copied().unwrap_or(AreaClass::Shared);
             this.denies.push((deny.name.as_str().into(), class));
         }
+        let words = area_rules
+            .iter()
+            .filter(|rule| holds_for(&rule.targets, target))
+            .enumerate()
+            .flat_map(|(at, rule)| rule.rule.words.iter().map(move |word| (at, word.as_str())));
+        this.words = WordIndex::new(words)?;
         this.set = RegexSetBuilder::new(this.owners.iter().map(|(_, pattern)| pattern.as_regex()))
             .case_insensitive(true)
             .size_limit(64 << 20)
@@ -165,12 +170,6 @@ impl RuleConflicts {
                 .iter()
                 .map(|pattern| (Owner::Except(at), pattern.clone())),
         );
-        for word in &rule.words {
-            self.words
-                .entry(Fold::default().apply(word))
-                .or_default()
-                .push(at);
-        }
         self.rules.push(ActiveRule {
             name: rule.name.as_str().into(),
             class: rule.class,
@@ -211,6 +210,8 @@ impl RuleConflicts {
                 continue;
             };
             match *owner {
+                // Patterns come in the order of the file: the first of a rule gives the key.
+                Owner::Rule(rule) if hits.last().is_some_and(|(last, _)| *last == rule) => {}
                 Owner::Rule(rule) => hits.push((rule, Some(pattern))),
                 Owner::Except(rule) => {
                     excepted.insert(rule);
@@ -231,7 +232,7 @@ impl RuleConflicts {
             }
         }
         found.known = !found.claims.is_empty() || !lifted.is_empty();
-        let worded = self.rules_by_word(&text);
+        let worded = self.words.find(&text);
         hits.extend(
             worded
                 .iter()
@@ -298,33 +299,6 @@ impl RuleConflicts {
             }
         }
         value
-    }
-
-    /// Returns the rules one of whose words stands in the path, alone or as two neighbours.
-    fn rules_by_word(&self, text: &str) -> BTreeSet<usize> {
-        let mut rules = BTreeSet::new();
-        if self.words.is_empty() {
-            return rules;
-        }
-        let mut look_up = |word: &str| {
-            let found = self.words.get(word).or_else(|| {
-                let plain = word.trim_end_matches(|c: char| c.is_ascii_digit());
-                let may_differ =
-                    plain.len() < word.len() || plain.ends_with('s') || !plain.is_ascii();
-                may_differ
-                    .then(|| self.words.get(&Fold::default().apply(plain)))
-                    .flatten()
-            });
-            rules.extend(found.into_iter().flatten());
-        };
-        for segment in text.split('/') {
-            let words = words(segment);
-            words.iter().for_each(|word| look_up(word));
-            for pair in words.windows(2) {
-                look_up(&pair.concat());
-            }
-        }
-        rules
     }
 }
 

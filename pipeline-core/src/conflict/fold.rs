@@ -150,6 +150,21 @@ fn singular(name: &mut String) {
     }
 }
 
+/// Returns the part that a folded word shares with its plural.
+pub(super) fn stem(word: &str) -> &str {
+    match IRREGULAR.iter().find(|(_, one)| word.ends_with(one)) {
+        Some((plural, one)) => {
+            let shared = plural
+                .bytes()
+                .zip(one.bytes())
+                .take_while(|(a, b)| a == b)
+                .count();
+            &word[..word.len() - one.len() + shared]
+        }
+        None => word.strip_suffix('y').unwrap_or(word),
+    }
+}
+
 /// Splits a text into lower-case words at separators and at changes of case.
 ///
 /// `PointHTTPClient_v2` gives `point`, `http`, `client`, `v2`.

@@ -42,6 +42,7 @@ pub mod planner;
 pub mod preset;
 mod resources;
 mod rules;
+mod words;
 
 use std::fmt::{self, Debug};
 

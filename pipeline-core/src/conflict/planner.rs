@@ -5,13 +5,15 @@
 //! Both work on keys through an inverted index: the cost grows with the number of keys, not with the
 //! number of pairs.
 
-mod nodes;
+mod claims;
+mod table;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ConflictKey;
-use nodes::{Nodes, Spans, Table};
+pub use claims::Claims;
+use table::{Spans, Table, Wide};
 
 /// An issue that could start.
 #[derive(Clone, Debug)]
@@ -26,19 +28,19 @@ pub struct Candidate {
     /// How long it has been ready.
     pub waited: Duration,
     /// What it claims, from [`Areas::keys`](super::Areas::keys); nothing counts as `all`.
-    pub keys: Vec<ConflictKey>,
+    pub claims: Claims,
 }
 
 impl Candidate {
     /// Returns a candidate without priority that has just become ready.
     #[must_use]
-    pub fn new(id: impl Into<String>, keys: Vec<ConflictKey>) -> Self {
+    pub fn new(id: impl Into<String>, claims: impl Into<Claims>) -> Self {
         Self {
             id: id.into(),
             target: String::new(),
             priority: None,
             waited: Duration::ZERO,
-            keys,
+            claims: claims.into(),
         }
     }
 
@@ -73,17 +75,21 @@ pub struct Held {
     /// Its target branch.
     pub target: String,
     /// What it holds: the posted keys and those of its files under today's rules together.
-    pub keys: Vec<ConflictKey>,
+    pub claims: Claims,
 }
 
 impl Held {
     /// Returns a live claim of an issue.
     #[must_use]
-    pub fn new(id: impl Into<String>, target: impl Into<String>, keys: Vec<ConflictKey>) -> Self {
+    pub fn new(
+        id: impl Into<String>,
+        target: impl Into<String>,
+        claims: impl Into<Claims>,
+    ) -> Self {
         Self {
             id: id.into(),
             target: target.into(),
-            keys,
+            claims: claims.into(),
         }
     }
 }
@@ -197,49 +203,45 @@ pub enum WaitsFor {
 /// ```
 #[must_use]
 pub fn plan(waiting: &[Candidate], held: &[Held], options: &PlanOptions) -> Plan {
-    let nodes = Nodes::build(
+    let wide = Wide::among(
         held.iter()
-            .map(|held| (held.target.as_str(), held.keys.as_slice()))
-            .chain(
-                waiting
-                    .iter()
-                    .map(|candidate| (candidate.target.as_str(), candidate.keys.as_slice())),
-            ),
+            .map(|held| &held.claims)
+            .chain(waiting.iter().map(|it| &it.claims)),
     );
-    let mut table = Table::new(&nodes);
-    for holder in 0..held.len() {
-        table.hold(holder, holder);
+    let mut table = Table::new(wide);
+    for (holder, held) in held.iter().enumerate() {
+        table.hold(&held.target, &held.claims, holder);
     }
     let mut plan = Plan::default();
     let mut reserved = BTreeSet::new();
-    for candidate in order(waiting, options.patience) {
-        let item = held.len() + candidate;
-        let blocker = table.blocker(item);
-        let Some((holder, key)) = blocker else {
+    for position in order(waiting, options.patience) {
+        let Some(candidate) = waiting.get(position) else {
+            continue;
+        };
+        let holder = held.len() + position;
+        let Some((blocker, key)) = table.blocker(&candidate.target, &candidate.claims) else {
             if plan.picked.len() < options.slots {
-                table.hold(item, item);
-                plan.picked.push(candidate);
+                table.hold(&candidate.target, &candidate.claims, holder);
+                plan.picked.push(position);
             } else {
                 plan.left_out.push(LeftOut {
-                    candidate,
+                    candidate: position,
                     waits_for: WaitsFor::Slot,
                 });
             }
             continue;
         };
-        let overdue = waiting
-            .get(candidate)
-            .is_some_and(|it| it.waited >= options.patience);
-        if overdue {
-            table.hold(item, item);
-            reserved.insert(candidate);
+        if candidate.waited >= options.patience {
+            table.hold(&candidate.target, &candidate.claims, holder);
+            reserved.insert(position);
         }
-        let key = nodes
-            .key(item, key)
+        let key = candidate
+            .claims
+            .key(key)
             .cloned()
             .unwrap_or_else(ConflictKey::all);
-        let waits_for = match holder.checked_sub(held.len()) {
-            None => WaitsFor::Held { held: holder, key },
+        let waits_for = match blocker.checked_sub(held.len()) {
+            None => WaitsFor::Held { held: blocker, key },
             Some(other) if reserved.contains(&other) => WaitsFor::Elder {
                 candidate: other,
                 key,
@@ -250,7 +252,7 @@ pub fn plan(waiting: &[Candidate], held: &[Held], options: &PlanOptions) -> Plan
             },
         };
         plan.left_out.push(LeftOut {
-            candidate,
+            candidate: position,
             waits_for,
         });
     }
@@ -263,20 +265,18 @@ pub fn plan(waiting: &[Candidate], held: &[Held], options: &PlanOptions) -> Plan
 /// [`plan`] picks with nothing held, no limit and nobody overdue.
 #[must_use]
 pub fn batches(waiting: &[Candidate]) -> Vec<Vec<usize>> {
-    let nodes = Nodes::build(
-        waiting
-            .iter()
-            .map(|candidate| (candidate.target.as_str(), candidate.keys.as_slice())),
-    );
-    let mut spans = Spans::new(&nodes);
+    let mut spans = Spans::new(Wide::among(waiting.iter().map(|it| &it.claims)));
     let mut batches: Vec<Vec<usize>> = Vec::new();
-    for candidate in order(waiting, Duration::MAX) {
-        let batch = spans.place(candidate);
+    for position in order(waiting, Duration::MAX) {
+        let Some(candidate) = waiting.get(position) else {
+            continue;
+        };
+        let batch = spans.place(&candidate.target, &candidate.claims);
         if batches.len() <= batch {
             batches.resize_with(batch + 1, Vec::new);
         }
         if let Some(members) = batches.get_mut(batch) {
-            members.push(candidate);
+            members.push(position);
         }
     }
     batches

@@ -117,7 +117,7 @@ pub enum RulesError {
 /// # Contract
 /// A later layer replaces a rule of an earlier one by its name; single settings of a later layer win.
 /// All rules that match a path speak (their claims add up), so a rule can be added without knowing the
-/// others; only an `allow` takes claims away, and never the claim on the file itself.
+/// others; of several matching patterns of one rule the first gives the key. Only an `allow` takes claims away, and never the claim on the file itself.
 ///
 /// # Examples
 /// ```

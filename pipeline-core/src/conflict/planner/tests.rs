@@ -129,7 +129,11 @@ fn an_exclusive_issue_gets_its_turn() {
             if at == 0 {
                 started_after.get_or_insert(hour);
             }
-            running.push((waiting[at].id.clone(), waiting[at].keys.clone(), hour + 2));
+            running.push((
+                waiting[at].id.clone(),
+                waiting[at].claims.keys().to_vec(),
+                hour + 2,
+            ));
         }
         if started_after.is_some() {
             break;
@@ -145,10 +149,10 @@ fn an_exclusive_issue_gets_its_turn() {
 fn meet(a: &Candidate, b: &Candidate) -> bool {
     let all = [ConflictKey::all()];
     let of = |candidate: &Candidate| {
-        if candidate.keys.is_empty() {
+        if candidate.claims.keys().is_empty() {
             all.to_vec()
         } else {
-            candidate.keys.clone()
+            candidate.claims.keys().to_vec()
         }
     };
     of(a).iter().any(|mine| {
@@ -188,8 +192,8 @@ proptest! {
         patient in any::<bool>(),
     ) {
         let patience = if patient { Duration::MAX } else { HOUR * 4 };
-        let held: Vec<Held> = held.into_iter().map(|it| Held::new(it.id, it.target, it.keys)).collect();
-        let as_candidate = |held: &Held| Candidate::new("", held.keys.clone()).on(held.target.clone());
+        let held: Vec<Held> = held.into_iter().map(|it| Held::new(it.id, it.target, it.claims)).collect();
+        let as_candidate = |held: &Held| Candidate::new("", held.claims.clone()).on(held.target.clone());
         let options = PlanOptions::default().with_slots(slots).with_patience(patience);
         let plan = plan(&waiting, &held, &options);
         prop_assert_eq!(plan.picked.len() + plan.left_out.len(), waiting.len());
