@@ -7,6 +7,7 @@ use std::sync::Arc;
 use regex::{RegexSet, RegexSetBuilder};
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::fold::without_words;
 use super::pattern::Pattern;
 use super::rules::{CompiledList, CompiledRule, Part, RuleSet, RulesError, Unclassified};
 use super::words::WordIndex;
@@ -44,6 +45,7 @@ struct ActiveRule {
     mode: Mode,
     fold: Fold,
     key: Vec<Part>,
+    drop: Vec<String>,
     needs_pattern: bool,
     needs_word: bool,
 }
@@ -94,7 +96,7 @@ impl RuleConflicts {
         for (class, names) in &effective.aliases {
             let folded = names
                 .iter()
-                .map(|(from, to)| (effective.fold.apply(from), effective.fold.apply(to)));
+                .map(|(from, to)| (folded(effective.fold, from), folded(effective.fold, to)));
             aliases.entry(*class).or_default().extend(folded);
         }
         let mut this = Self {
@@ -176,6 +178,7 @@ impl RuleConflicts {
             mode: rule.mode.unwrap_or_else(|| self.mode_of(rule.class)),
             fold: rule.fold.unwrap_or(fold),
             key: compiled.key.0.clone(),
+            drop: rule.drop.iter().map(|word| word.to_lowercase()).collect(),
             needs_pattern: !rule.patterns.is_empty(),
             needs_word: !rule.words.is_empty(),
         });
@@ -286,20 +289,31 @@ impl RuleConflicts {
                         .flatten()
                         .find_map(|(known, text)| (known == name).then_some(*text))
                         .unwrap_or_default();
-                    let folded = rule.fold.apply(captured);
+                    let captured = without_words(captured, &rule.drop);
+                    let folded = folded(rule.fold, captured);
                     match self
                         .aliases
                         .get(&rule.class)
                         .and_then(|names| names.get(&folded))
                     {
                         Some(alias) => value.push_str(alias),
-                        None => value.push_str(&folded),
+                        None => value.push_str(captured),
                     }
                 }
             }
         }
-        value
+        // Fixed texts too: a key written `points` is the one that a capture gives.
+        folded(rule.fold, &value)
     }
+}
+
+/// Folds every segment of a key.
+fn folded(fold: Fold, value: &str) -> String {
+    let segments: Vec<String> = value
+        .split('/')
+        .map(|segment| fold.apply(segment))
+        .collect();
+    segments.join("/")
 }
 
 /// Returns the mode of a class unless the rules say otherwise: what may touch everything is exclusive.

@@ -193,6 +193,31 @@ pub(crate) fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// Takes whole words off the beginning and the end of a name, but never all of it.
+pub(super) fn without_words<'n>(name: &'n str, drop: &[String]) -> &'n str {
+    if drop.is_empty() {
+        return name;
+    }
+    let words = words(name);
+    let is_dropped = |word: &&String| drop.contains(word);
+    let from: usize = words.iter().take_while(is_dropped).map(String::len).sum();
+    let to: usize = words
+        .iter()
+        .rev()
+        .take_while(is_dropped)
+        .map(String::len)
+        .sum();
+    // Words are cut where the letters are ASCII; elsewhere lower case may have another length.
+    let separators = |c: char| matches!(c, '-' | '_' | '.' | ' ');
+    let kept = name
+        .trim_start_matches(separators)
+        .get(from..)
+        .map(|rest| rest.trim_matches(separators))
+        .and_then(|rest| rest.get(..rest.len().checked_sub(to)?))
+        .map(|rest| rest.trim_matches(separators));
+    kept.filter(|rest| !rest.is_empty()).unwrap_or(name)
+}
+
 fn flush(word: &mut String, words: &mut Vec<String>) {
     if !word.is_empty() {
         words.push(std::mem::take(word));
@@ -252,6 +277,24 @@ mod tests {
             plural: false,
         };
         assert_eq!(exact.apply("Point_Histories"), "Point_Histories");
+    }
+
+    #[test]
+    fn dropped_words_are_whole_words() {
+        let drop = ["use".to_owned(), "store".to_owned()];
+        for (name, kept) in [
+            ("useCartStore", "Cart"),
+            ("use-cart-store", "cart"),
+            ("users", "users"),
+            ("userStore", "user"),
+            ("useStore", "useStore"),
+            ("cart", "cart"),
+            ("\u{130}stanbulStore", "\u{130}stanbul"),
+            ("", ""),
+        ] {
+            assert_eq!(without_words(name, &drop), kept, "{name}");
+        }
+        assert_eq!(without_words("useCart", &[]), "useCart");
     }
 
     #[test]

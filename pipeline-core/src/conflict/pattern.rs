@@ -62,6 +62,11 @@ pub enum PatternError {
     /// Two captures, or a capture and a `*`, follow each other without anything between them.
     #[error("the capture `{{{0}}}` has no end: put a fixed character between it and what follows")]
     Ambiguous(String),
+    /// One of several texts holds a star or a capture.
+    #[error(
+        "`{{{0}}}` lists fixed texts, so it may hold no `*`, `?` or `{{`: write a pattern for each"
+    )]
+    Alternative(String),
     /// `**` is not a whole segment.
     #[error("`**` must be a whole segment, as in `app/**/x`")]
     DoubleStar,
@@ -207,6 +212,9 @@ fn translate_segment(
                     return Err(PatternError::Braces);
                 }
                 if inner.contains(',') {
+                    if inner.contains(['*', '?', '{']) {
+                        return Err(PatternError::Alternative(inner));
+                    }
                     let texts: Vec<String> = inner.split(',').map(regex::escape).collect();
                     out.push_str(&format!("(?:{})", texts.join("|")));
                     open = None;
@@ -310,6 +318,7 @@ mod tests {
             ("{a}{b}", PatternError::Ambiguous("a".to_owned())),
             ("{a}*", PatternError::Ambiguous("a".to_owned())),
             ("a**/b", PatternError::DoubleStar),
+            ("{a*,b}", PatternError::Alternative("a*,b".to_owned())),
         ] {
             assert_eq!(
                 Pattern::parse(pattern).map(|_| ()),

@@ -434,7 +434,11 @@ fn compile_rule(root: &str, rule: &AreaRule) -> Result<CompiledRule, RulesError>
 }
 
 /// Compiles patterns that are relative to `root`.
-fn patterns(root: &str, rule: &str, texts: &[String]) -> Result<Vec<Pattern>, RulesError> {
+pub(super) fn patterns(
+    root: &str,
+    rule: &str,
+    texts: &[String],
+) -> Result<Vec<Pattern>, RulesError> {
     let mut prefix = String::new();
     for c in root.chars() {
         if matches!(c, '*' | '?' | '{' | '}' | '\\') {

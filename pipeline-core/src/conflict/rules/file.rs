@@ -44,6 +44,8 @@ pub struct RuleFile {
     pub version: Option<u32>,
     /// Which presets to build on; chosen by what lies in the repository if it is left out.
     pub presets: Option<PresetChoice>,
+    /// Patterns of files that show that a preset fits a repository; of no meaning in a team's own file.
+    pub detect: Vec<String>,
     /// Names of rules of the presets that are left out.
     pub disable: Vec<String>,
     /// What a path claims that no rule classifies.
@@ -89,6 +91,9 @@ pub struct AreaRule {
     /// Patterns of which none may match.
     #[serde(default)]
     pub except: Vec<String>,
+    /// Words that say nothing at the beginning or the end of a captured name (`use` in `useCartStore`).
+    #[serde(default)]
+    pub drop: Vec<String>,
     /// The mode of its keys; left out, that of the class.
     #[serde(default)]
     pub mode: Option<Mode>,

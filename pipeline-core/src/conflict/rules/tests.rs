@@ -276,7 +276,7 @@ fn bad_rules_say_which_and_why() {
     insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\nkey='{b}'\npatterns=['a/{a}']"), @"the key `{b}` of the rule `x` names `{b}`, which the pattern `a/{a}` does not capture");
     insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\nkey='{b'\npatterns=['a/{a}']"), @"the key `{b` of the rule `x` has a brace that is not closed");
     insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='api'\nwords=['a']\n[[allow]]\nname='x'\npatterns=['a']"), @"two rules in the rules file are called `x`; a later file may replace a rule by its name, one file may not");
-    insta::assert_snapshot!(chain("presets=['cobol']"), @"there is no preset `cobol`; there are common, generic");
+    insta::assert_snapshot!(chain("presets=['cobol']"), @"there is no preset `cobol`; there are common, generic, laravel, rails, django, spring, node, react, vue, go, rust");
     insta::assert_snapshot!(chain("presets='auto'"), @r#"`presets = "auto"` needs the list of files of the repository; name the presets instead"#);
     insta::assert_snapshot!(chain("disable=['x']"), @"`disable` names the rule `x`, which none of the chosen presets has");
     insta::assert_snapshot!(chain("[[rule]]\nname='x'\nclass='colour'\nwords=['a']"), @"the rules in the rules file cannot be read: TOML parse error at line 3, column 7");
