@@ -1,6 +1,12 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use pipeline_core::issue::AttachmentId;
+use pipeline_core::issue::IssueDraft;
+use pipeline_core::status::Transition;
+use pipeline_core::tracker::ChangeMark;
+use pipeline_core::tracker::Tracker as _;
 use tempfile::TempDir;
 
 use super::*;

@@ -1,6 +1,10 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::clock::Timestamp;
 use crate::memory::ScriptedClock;
+use crate::status::Transition;
+use crate::tracker::Tracker as _;
 
 const D: Duration = Duration::from_secs(30);
 
