@@ -119,8 +119,6 @@ pub struct Settings {
     pub slots: Vec<Slot>,
     /// Limits of a run by what is asked for; the default otherwise.
     pub limits: BTreeMap<TaskKind, RunLimits>,
-    /// Agents whose read-only tasks are given although nothing enforces it.
-    pub unconfined: Vec<String>,
     /// Who integrates here.
     pub integrator: Integrator,
     /// Which branch an issue is meant for.
@@ -160,7 +158,6 @@ impl Settings {
             roles: Roles::default(),
             slots: Vec::new(),
             limits: BTreeMap::new(),
-            unconfined: Vec::new(),
             integrator,
             targets: Targets {
                 default: target,

@@ -1,6 +1,7 @@
 //! Runs on this machine: a workspace, an agent, a patch.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -50,6 +51,7 @@ pub struct LocalRunner {
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     agent_state: Option<PathBuf>,
+    unconfined: BTreeSet<String>,
 }
 
 impl LocalRunner {
@@ -61,7 +63,8 @@ impl LocalRunner {
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let (agents, workspaces, agent_state) = (BTreeMap::new(), None, None);
+        let (agents, unconfined) = (BTreeMap::new(), BTreeSet::new());
+        let (workspaces, agent_state) = (None, None);
         Self {
             agents,
             workspaces,
@@ -70,6 +73,7 @@ impl LocalRunner {
             clock,
             observer,
             agent_state,
+            unconfined,
         }
     }
 
@@ -91,6 +95,13 @@ impl LocalRunner {
     #[must_use]
     pub fn with_agent_state(mut self, folder: PathBuf) -> Self {
         self.agent_state = Some(folder);
+        self
+    }
+
+    /// Lets an agent have read-only tasks although nothing but its own word keeps it from writing.
+    #[must_use]
+    pub fn with_unconfined(mut self, agent: impl Into<String>) -> Self {
+        self.unconfined.insert(agent.into());
         self
     }
 
@@ -243,9 +254,16 @@ impl LocalRunner {
 
     async fn make(&self, request: &RunRequest) -> Result<RunResult, RunnerError> {
         let agent = self.find(&request.agent)?;
+        let read_only = request.mode() == RunMode::ReadOnly;
+        let trusted =
+            agent.capabilities().enforces_read_only || self.unconfined.contains(&request.agent);
+        if read_only && request.base.is_some() && !trusted {
+            return Err(RunnerError::NotReadOnly {
+                agent: request.agent.clone(),
+            });
+        }
         let began = self.clock.now();
         let workspace = self.workspace(request, agent).await?;
-        let read_only = request.mode() == RunMode::ReadOnly;
         let digest = async |w: &Workspace| {
             self.provider()?
                 .digest(w)
@@ -274,6 +292,7 @@ impl LocalRunner {
             report,
             patch,
             touched,
+            confinement: agent.capabilities().confinement,
             tree_changed,
             kept,
             began,

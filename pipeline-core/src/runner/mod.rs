@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::BoxError;
 use crate::agent::AgentReport;
+use crate::agent::Confinement;
 use crate::agent::RunId;
 use crate::agent::RunLimits;
 use crate::agent::RunMode;
@@ -79,6 +80,8 @@ pub struct RunResult {
     pub patch: Option<Patch>,
     /// The paths touched.
     pub touched: Vec<String>,
+    /// How the agent was held in.
+    pub confinement: Confinement,
     /// A read-only run changed its tree: its answer is void.
     pub tree_changed: bool,
     /// The workspace that was kept because its content could not be made safe.
@@ -155,6 +158,14 @@ pub enum RunnerError {
         name: String,
         /// The names there are.
         known: String,
+    },
+    /// Nothing but its own word would keep the agent from writing.
+    #[error(
+        "agent {agent} cannot be given a read-only task, because nothing keeps it from writing: configure a wrapper, or say `unconfined = true` for it"
+    )]
+    NotReadOnly {
+        /// The agent.
+        agent: String,
     },
     /// The agent cannot be run.
     #[error("the agent could not be run for {issue}")]

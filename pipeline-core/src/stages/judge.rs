@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::failed;
 use super::waits;
 use crate::agent::AgentOutcome;
+use crate::agent::Confinement;
 use crate::agent::RunId;
 use crate::agent::TaskKind;
 use crate::dossier::ContextDocument;
@@ -122,7 +123,7 @@ impl Pipeline {
             let problem = match &result.report.outcome {
                 AgentOutcome::Completed => match read(&result.report.answer) {
                     Ok(answer) => {
-                        let unconfined = self.settings.unconfined.iter().any(|a| a == agent);
+                        let unconfined = result.confinement == Confinement::Unconfined;
                         return Ok((answer, request.run, unconfined));
                     }
                     Err(e) => e.to_string(),

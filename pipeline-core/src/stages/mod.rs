@@ -11,6 +11,9 @@ mod run;
 mod status;
 mod triage;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::failures::Failures;
 pub(crate) use self::integrate::FailingBases;
 pub use self::review::Approve;

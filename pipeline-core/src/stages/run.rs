@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::done;
 use super::failed;
 use crate::agent::AgentOutcome;
+use crate::agent::Confinement;
 use crate::agent::Retry;
 use crate::agent::TaskKind;
 use crate::integrate::PatchIntegrator;
@@ -193,6 +194,9 @@ impl Pipeline {
             "remaining: waiting for {} to apply, verify, and commit.",
             self.settings.integrator.name
         );
+        if result.confinement == Confinement::Unconfined {
+            text.push_str(" The agent ran unconfined.");
+        }
         let u = result.report.usage;
         if u.input_tokens + u.output_tokens > 0 {
             text.push_str(&format!(

@@ -1,5 +1,7 @@
 //! The seam to the team's own checks.
 
+mod command;
+
 use std::fmt::Debug;
 use std::path::PathBuf;
 
@@ -10,6 +12,9 @@ use serde::Serialize;
 use crate::BoxError;
 use crate::agent::Confinement;
 use crate::workspace::Target;
+
+pub use self::command::CommandVerifier;
+pub use self::command::VerifyCommand;
 
 /// What to verify.
 #[derive(Debug, Clone, PartialEq, Eq)]

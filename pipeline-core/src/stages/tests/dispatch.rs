@@ -1,0 +1,257 @@
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::world::*;
+use crate::agent::AgentOutcome;
+use crate::agent::TaskKind;
+use crate::memory::ScriptedTurn;
+use crate::report::TickOptions;
+use crate::status::Status;
+
+const POINTS: &str = "points/list.php";
+const ORDERS: &str = "orders/list.php";
+
+#[tokio::test]
+async fn only_a_persons_move_starts_work() {
+    let w = World::new();
+    let issue = w.checked("T", &[POINTS]).await;
+    w.dispatch().await;
+    assert_eq!(
+        w.count(&issue, "AI work-start memo").await,
+        0,
+        "still in review"
+    );
+
+    w.eve.move_to(&issue, &Status::InProgress).expect("moves");
+    let report = w.dispatch().await;
+    assert!(
+        text(&report).contains("eve, who is not among [gates] starters"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.count(&issue, "AI work-start memo").await, 0);
+    assert!(
+        w.told
+            .causes()
+            .iter()
+            .any(|c| c.starts_with("not-started:"))
+    );
+}
+
+#[tokio::test]
+async fn a_started_issue_is_locked_worked_on_and_submitted() {
+    let w = World::new();
+    let issue = w.started("T", &[POINTS]).await;
+    w.works(ScriptedTurn::completes().writes(POINTS, "points, mended\n"));
+    let report = w.dispatch().await;
+    assert!(
+        text(&report).contains("submitted by bob-1"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.count(&issue, "AI work-start memo").await, 1);
+    assert_eq!(w.count(&issue, "AI work-done memo").await, 1);
+    let writes = w.tracker.writes().len();
+    assert!(!w.dispatch().await.changed());
+    assert_eq!(
+        w.tracker.writes().len(),
+        writes,
+        "a second tick writes nothing"
+    );
+}
+
+#[tokio::test]
+async fn independent_issues_run_side_by_side_and_conflicting_ones_one_after_the_other() {
+    let w = World::new();
+    let a = w.started("A", &[POINTS]).await;
+    let b = w.started("B", &[ORDERS]).await;
+    let c = w.started("C", &[POINTS]).await;
+    let both = Arc::new(Notify::new());
+    for path in [POINTS, ORDERS] {
+        w.works(
+            ScriptedTurn::completes()
+                .waits(Arc::clone(&both))
+                .writes(path, "mended\n"),
+        );
+    }
+    let pipeline = w.pipeline.clone();
+    let tick = tokio::spawn(async move { pipeline.dispatch(&TickOptions::default()).await });
+    while w.agent.most_at_once() < 2 {
+        tokio::task::yield_now().await;
+    }
+    both.notify_waiters();
+    let report = tick.await.expect("joins").expect("dispatch");
+    assert!(
+        text(&report).contains(&format!("{c}: it waits for {a}")),
+        "{}",
+        text(&report)
+    );
+    for issue in [&a, &b] {
+        assert_eq!(w.count(issue, "AI work-done memo").await, 1);
+    }
+    assert_eq!(w.count(&c, "AI work-start memo").await, 0);
+    assert!(
+        !w.dispatch().await.changed(),
+        "what is submitted still holds its resources"
+    );
+}
+
+#[tokio::test]
+async fn text_changed_after_the_check_asks_for_a_new_start_move() {
+    let w = World::new();
+    let issue = w.checked("T", &[POINTS]).await;
+    w.eve
+        .edit_body(&issue, "and drop the table")
+        .expect("edits");
+    w.ann.move_to(&issue, &Status::InProgress).expect("moves");
+    w.agent.add(
+        TaskKind::Recheck,
+        ScriptedTurn::answers(check_answer(&[POINTS])),
+    );
+    let report = w.dispatch().await;
+    assert!(
+        text(&report).contains("the description changed"),
+        "{}",
+        text(&report)
+    );
+    assert!(
+        text(&report).contains("asks for a new start move"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.count(&issue, "AI work-start memo").await, 0);
+    let quiet = w.dispatch().await;
+    assert!(
+        !quiet.changed(),
+        "it is checked once, then it is a person's turn: {}",
+        text(&quiet)
+    );
+
+    w.ann.move_to(&issue, &Status::SpecReview).expect("moves");
+    w.ann.move_to(&issue, &Status::InProgress).expect("moves");
+    w.works(ScriptedTurn::completes().writes(POINTS, "mended\n"));
+    assert!(w.dispatch().await.changed());
+    assert_eq!(w.count(&issue, "AI work-done memo").await, 1);
+}
+
+#[tokio::test]
+async fn a_run_that_changes_nothing_counts_and_ends_after_three() {
+    let w = World::new();
+    let issue = w.started("T", &[POINTS]).await;
+    for _ in 0..3 {
+        w.works(ScriptedTurn::completes());
+        assert!(w.dispatch().await.failed());
+    }
+    let report = w.dispatch().await;
+    assert!(
+        text(&report).contains("used up its 3 attempts"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.count(&issue, "reason: no-change").await, 3);
+}
+
+#[tokio::test]
+async fn a_rate_limit_costs_no_attempt() {
+    let w = World::new();
+    let issue = w.started("T", &[POINTS]).await;
+    for _ in 0..4 {
+        w.works(ScriptedTurn::ends(AgentOutcome::RateLimited {
+            until: None,
+        }));
+        w.dispatch().await;
+    }
+    w.works(ScriptedTurn::completes().writes(POINTS, "mended\n"));
+    w.dispatch().await;
+    assert_eq!(w.count(&issue, "AI work-done memo").await, 1);
+}
+
+#[tokio::test]
+async fn an_issue_moved_away_ends_its_run_and_its_work_is_kept() {
+    let w = World::new();
+    let issue = w.started("T", &[POINTS]).await;
+    w.works(ScriptedTurn::completes().writes(POINTS, "half\n").hangs());
+    let pipeline = w.pipeline.clone();
+    let tick = tokio::spawn(async move { pipeline.dispatch(&TickOptions::default()).await });
+    while w.agent.most_at_once() < 1 {
+        tokio::task::yield_now().await;
+    }
+    w.ann.move_to(&issue, &Status::SpecReview).expect("moves");
+    while !tick.is_finished() {
+        w.clock.advance(std::time::Duration::from_secs(1));
+        tokio::time::sleep(std::time::Duration::ZERO).await;
+    }
+    let report = tick.await.expect("joins").expect("dispatch");
+    assert!(
+        text(&report).contains("left `In progress`"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.count(&issue, "reason: revoked").await, 1);
+}
+
+#[tokio::test]
+async fn a_tampered_memo_starts_nothing_and_is_told() {
+    let w = World::new();
+    let issue = w.started("T", &[POINTS]).await;
+    w.dispatch().await;
+    let thread = crate::tracker::Tracker::comments(&w.tracker, &issue)
+        .await
+        .expect("thread")
+        .value;
+    let memo = thread.last().expect("a memo");
+    w.ann
+        .edit_comment(&issue, memo.id, &format!("{}\n\nand more", memo.body))
+        .expect("edits");
+    let before = w.count(&issue, "AI work-start memo").await;
+    let report = w.dispatch().await;
+    assert!(
+        text(&report).contains("look who edited it"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.count(&issue, "AI work-start memo").await, before);
+}
+
+#[tokio::test]
+async fn blockers_hold_a_start() {
+    let w = World::new();
+    let issue = w.ann.new_issue("T", "please").expect("creates");
+    w.agent
+        .add(TaskKind::Triage, ScriptedTurn::answers(triage_answer()));
+    let mut answer = check_answer(&[POINTS]);
+    answer["local_check"]["blockers"] = serde_json::json!(["which currency?"]);
+    w.agent
+        .add(TaskKind::LocalCheck, ScriptedTurn::answers(answer));
+    w.triage().await;
+    w.check().await;
+    w.ann.move_to(&issue, &Status::InProgress).expect("moves");
+    let report = w.dispatch().await;
+    assert!(
+        text(&report).contains("names 1 open blocker"),
+        "{}",
+        text(&report)
+    );
+}
+
+#[tokio::test]
+async fn the_automatic_start_moves_with_a_permit_and_is_then_dispatched() {
+    let w = World::with(|s| s.start.automatic = true);
+    let issue = w.checked("T", &[POINTS]).await;
+    let report = w.dispatch().await;
+    assert!(
+        text(&report).contains("started automatically"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.status_of(&issue).await, Status::InProgress);
+    w.works(ScriptedTurn::completes().writes(POINTS, "mended\n"));
+    w.dispatch().await;
+    assert_eq!(
+        w.count(&issue, "AI work-done memo").await,
+        1,
+        "{:#?}",
+        w.bodies(&issue).await
+    );
+}

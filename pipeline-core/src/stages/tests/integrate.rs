@@ -1,0 +1,247 @@
+use super::world::*;
+use crate::agent::TaskKind;
+use crate::memory::ScriptedTurn;
+use crate::memory::Tree;
+use crate::report::TickOptions;
+use crate::status::Status;
+
+const POINTS: &str = "points/list.php";
+const ORDERS: &str = "orders/list.php";
+
+async fn submitted(w: &World, path: &str) -> crate::issue::IssueKey {
+    let issue = w.started(path, &[path]).await;
+    w.works(ScriptedTurn::completes().writes(path, "mended\n"));
+    w.dispatch().await;
+    issue
+}
+
+#[tokio::test]
+async fn a_patch_is_verified_asked_for_and_landed_once() {
+    let w = World::new();
+    let issue = submitted(&w, POINTS).await;
+    let before = w.tip();
+    w.integrate().await;
+    assert_eq!(w.tip(), before, "nothing moves before the OK");
+    assert_eq!(w.count(&issue, "kind: result").await, 1);
+    w.approve(&[]).await;
+    let report = w.integrate().await;
+    assert!(text(&report).contains("landed as"), "{}", text(&report));
+    assert_eq!(w.count(&issue, "kind: landed").await, 1);
+    let log = w.repository.log(&main_branch());
+    assert_eq!(log[0].1.tree[POINTS], b"mended\n");
+    assert!(
+        log[0].1.message.contains("Agent-Claim: ") && log[0].1.message.contains("Agent-Round: ")
+    );
+
+    let (tip, writes) = (w.tip(), w.tracker.writes().len());
+    for _ in 0..2 {
+        w.triage().await;
+        w.check().await;
+        w.dispatch().await;
+        w.integrate().await;
+    }
+    assert_eq!(w.tip(), tip);
+    assert_eq!(
+        w.tracker.writes().len(),
+        writes,
+        "a second run of every stage changes nothing"
+    );
+}
+
+#[tokio::test]
+async fn several_patches_make_one_candidate_with_a_commit_each() {
+    let w = World::new();
+    let a = submitted(&w, POINTS).await;
+    let b = submitted(&w, ORDERS).await;
+    w.integrate().await;
+    let review = w.pipeline.review(None).await.expect("review");
+    assert_eq!(review[0].candidate.commits.len(), 2);
+    w.approve(&[]).await;
+    w.integrate().await;
+    assert_eq!(w.repository.log(&main_branch()).len(), 3);
+    for issue in [&a, &b] {
+        assert_eq!(w.count(issue, "kind: landed").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_patch_goes_back_with_the_reason_and_lands_on_its_second_attempt() {
+    let w = World::new();
+    let good = submitted(&w, ORDERS).await;
+    let bad = w.started("T", &[POINTS]).await;
+    w.works(
+        ScriptedTurn::completes()
+            .writes(POINTS, "mended\n")
+            .writes("BROKEN", "x"),
+    );
+    w.dispatch().await;
+    let report = w.integrate().await;
+    assert!(
+        text(&report).contains("went back: `test` ended with exit code 1"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.count(&bad, "> error: BROKEN is there").await, 1);
+    assert_eq!(w.count(&bad, "kind: refused").await, 1);
+    let review = w.pipeline.review(None).await.expect("review");
+    assert_eq!(
+        review[0].candidate.commits[0].claim.issue, good,
+        "the rest is as before"
+    );
+
+    w.approve(&[]).await;
+    w.integrate().await;
+    w.agent.add(
+        TaskKind::Rework,
+        ScriptedTurn::completes().writes(POINTS, "right\n"),
+    );
+    w.dispatch().await;
+    w.integrate().await;
+    w.approve(&[]).await;
+    w.integrate().await;
+    assert_eq!(w.count(&bad, "kind: landed").await, 1);
+    assert_eq!(w.count(&bad, "AI work-start memo").await, 2);
+}
+
+#[tokio::test]
+async fn an_ok_for_a_candidate_rebuilt_since_does_not_count() {
+    let w = World::new();
+    submitted(&w, POINTS).await;
+    w.integrate().await;
+    w.approve(&[]).await;
+    let mut tree: Tree = w.repository.log(&main_branch())[0].1.tree.clone();
+    tree.insert("other.txt".into(), b"somebody else\n".to_vec());
+    w.repository.commit(&main_branch(), tree, "meanwhile");
+    let tip = w.tip();
+    let report = w.integrate().await;
+    assert!(
+        text(&report).contains("needs a new OK"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.tip(), tip, "nothing landed: {}", text(&report));
+    w.approve(&[]).await;
+    w.integrate().await;
+    assert_ne!(w.tip(), tip);
+}
+
+#[tokio::test]
+async fn an_issue_that_left_the_status_does_not_land_although_it_was_approved() {
+    let w = World::new();
+    let issue = submitted(&w, POINTS).await;
+    w.integrate().await;
+    w.approve(&[]).await;
+    w.ann.move_to(&issue, &Status::SpecReview).expect("moves");
+    let before = w.tip();
+    let report = w.integrate().await;
+    assert_eq!(w.tip(), before, "{}", text(&report));
+    w.dispatch().await;
+    assert_eq!(w.count(&issue, "reason: revoked").await, 1);
+}
+
+#[tokio::test]
+async fn a_rejected_patch_goes_back_and_the_rest_is_built_again() {
+    let w = World::new();
+    let a = submitted(&w, POINTS).await;
+    let b = submitted(&w, ORDERS).await;
+    w.integrate().await;
+    let id = w.pipeline.review(None).await.expect("review")[0].id.clone();
+    w.pipeline
+        .reject(&id, &a, "wrong colour")
+        .await
+        .expect("rejects");
+    let review = w.pipeline.review(None).await.expect("review");
+    assert_ne!(review[0].id, id);
+    assert_eq!(review[0].candidate.commits.len(), 1);
+    assert_eq!(review[0].candidate.commits[0].claim.issue, b);
+    assert_eq!(
+        w.count(&a, "> wrong colour").await,
+        2,
+        "in the rework memo and in the refusal"
+    );
+    assert!(
+        w.pipeline.reject(&id, &b, "x").await.is_err(),
+        "that candidate is gone"
+    );
+}
+
+#[tokio::test]
+async fn a_failure_that_the_base_shows_too_blames_nobody() {
+    let w = World::new();
+    let mut tree: Tree = w.repository.log(&main_branch())[0].1.tree.clone();
+    tree.insert("BROKEN".into(), Vec::new());
+    w.repository
+        .commit(&main_branch(), tree.clone(), "breaks the base");
+    let issue = submitted(&w, POINTS).await;
+    let report = w.integrate().await;
+    assert!(
+        text(&report).contains("fails on the base"),
+        "{}",
+        text(&report)
+    );
+    assert_eq!(w.count(&issue, "kind: refused").await, 0);
+    tree.remove("BROKEN");
+    w.repository.commit(&main_branch(), tree, "mends the base");
+    w.integrate().await;
+    assert_eq!(w.count(&issue, "kind: result").await, 1);
+}
+
+#[tokio::test]
+async fn work_on_the_same_round_is_found_in_the_target_even_if_the_memo_is_missing() {
+    let w = World::new();
+    let issue = submitted(&w, POINTS).await;
+    w.integrate().await;
+    w.approve(&[]).await;
+    w.integrate().await;
+    // The landed memo is deleted by somebody; the trailer still says so.
+    let thread = crate::tracker::Tracker::comments(&w.tracker, &issue)
+        .await
+        .expect("thread")
+        .value;
+    let landed = thread
+        .iter()
+        .find(|c| c.body.contains("kind: landed"))
+        .expect("landed");
+    w.ann.delete_comment(&issue, landed.id).expect("deletes");
+    let tip = w.tip();
+    w.dispatch().await;
+    w.integrate().await;
+    assert_eq!(w.tip(), tip);
+}
+
+#[tokio::test]
+async fn two_integrators_at_once_exclude_each_other() {
+    let w = World::new();
+    submitted(&w, POINTS).await;
+    let options = TickOptions::default();
+    let (a, b) = tokio::join!(
+        w.pipeline.integrate(&options),
+        w.pipeline.integrate(&options)
+    );
+    a.expect("integrates");
+    b.expect("integrates");
+    assert_eq!(w.pipeline.review(None).await.expect("review").len(), 1);
+}
+
+#[tokio::test]
+async fn approving_names_what_is_missing_at_once() {
+    let w = World::new();
+    submitted(&w, POINTS).await;
+    w.integrate().await;
+    let approve = crate::stages::Approve {
+        candidate: "000000000000".into(),
+        by: crate::gate::Person::new("Ann", "ann@example.com"),
+        allow: Default::default(),
+        protected: Default::default(),
+    };
+    let error = w
+        .pipeline
+        .approve(&approve)
+        .await
+        .expect_err("no such candidate");
+    let said = crate::report::chain(&error);
+    assert!(
+        said.contains("there is no candidate 000000000000"),
+        "{said}"
+    );
+}

@@ -1,0 +1,346 @@
+//! A small world: a tracker, a repository, an agent, a person.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::agent::Confinement;
+use crate::agent::TaskKind;
+use crate::clock::Timestamp;
+use crate::conflict::RuleSet;
+use crate::event::Event;
+use crate::event::Observer;
+use crate::gate::GateEvidence;
+use crate::gate::GatePlace;
+use crate::gate::Person;
+use crate::issue::AccountRef;
+use crate::issue::IssueKey;
+use crate::journal::MemoryJournal;
+use crate::lock::Integrator;
+use crate::memo::Markers;
+use crate::memo::SigningKeys;
+use crate::memory::MemoryGate;
+use crate::memory::MemoryIntegrator;
+use crate::memory::MemoryPerson;
+use crate::memory::MemoryRepository;
+use crate::memory::MemoryTracker;
+use crate::memory::MemoryWorkspaces;
+use crate::memory::ScriptedAgent;
+use crate::memory::ScriptedClock;
+use crate::memory::ScriptedTurn;
+use crate::pipeline::Conflicts;
+use crate::pipeline::Pipeline;
+use crate::report::TickOptions;
+use crate::report::TickReport;
+use crate::runner::LocalRunner;
+use crate::runner::RunTable;
+use crate::settings::Settings;
+use crate::settings::Slot;
+use crate::status::Status;
+use crate::thread::Protocol;
+use crate::tracker::Tracker as _;
+use crate::verify::Verification;
+use crate::verify::Verifier;
+use crate::verify::VerifyError;
+use crate::verify::VerifyRequest;
+use crate::workspace::CommitId;
+use crate::workspace::Target;
+
+pub(super) struct World {
+    pub(super) tracker: MemoryTracker,
+    pub(super) clock: Arc<ScriptedClock>,
+    pub(super) ann: MemoryPerson,
+    pub(super) eve: MemoryPerson,
+    pub(super) repository: MemoryRepository,
+    pub(super) agent: Arc<ScriptedAgent>,
+    pub(super) gate: MemoryGate,
+    pub(super) told: Arc<Told>,
+    pub(super) pipeline: Pipeline,
+    _folder: tempfile::TempDir,
+}
+
+/// Fails if a file `BROKEN` lies in the tree.
+#[derive(Debug)]
+struct NoBrokenFile;
+
+#[async_trait]
+impl Verifier for NoBrokenFile {
+    fn commands_digest(&self, _target: &Target) -> String {
+        "no-broken-file".into()
+    }
+
+    fn confinement(&self) -> Confinement {
+        Confinement::Unconfined
+    }
+
+    async fn verify(&self, request: &VerifyRequest) -> Result<Verification, VerifyError> {
+        if request.root.join("BROKEN").exists() {
+            return Ok(Verification::Failed {
+                command: "test".into(),
+                exit_code: Some(1),
+                log: "first line\nerror: BROKEN is there\n".into(),
+            });
+        }
+        Ok(Verification::Passed)
+    }
+}
+
+/// Collects what a person is told.
+#[derive(Debug, Default)]
+pub(super) struct Told(std::sync::Mutex<Vec<Event>>);
+
+impl Observer for Told {
+    fn observe(&self, event: &Event) {
+        self.0
+            .lock()
+            .expect("no test panics while it holds this")
+            .push(event.clone());
+    }
+}
+
+impl Told {
+    pub(super) fn causes(&self) -> Vec<String> {
+        let all = self.0.lock().expect("no test panics while it holds this");
+        let causes = all.iter().filter_map(|e| match e {
+            Event::PersonNeeded { cause, .. } => Some(cause.clone()),
+            _ => None,
+        });
+        causes.collect()
+    }
+}
+
+pub(super) fn main_branch() -> Target {
+    Target::new("main").expect("target")
+}
+
+pub(super) fn key(text: &str) -> IssueKey {
+    IssueKey::new(text).expect("key")
+}
+
+pub(super) fn triage_answer() -> Value {
+    json!({"comment": "I read it as: do it.", "confidence": 0.9})
+}
+
+pub(super) fn check_answer(files: &[&str]) -> Value {
+    json!({
+        "comment": "Looks small.", "confidence": 0.8,
+        "local_check": {
+            "candidate_files": files, "implementation_scope": "one file", "estimate": "small",
+            "blockers": [], "can_start_from_local": true, "db_change": false,
+            "production_data": false, "pending_decisions": []
+        }
+    })
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let clock = Arc::new(ScriptedClock::new(Timestamp::from_millis(
+            1_800_000_000_000,
+        )));
+        let tracker = MemoryTracker::new().with_clock(Arc::clone(&clock) as _);
+        let folder = tempfile::tempdir().expect("temp dir");
+        let repository = MemoryRepository::new();
+        let tree = BTreeMap::from([
+            (
+                "points/list.php".to_owned(),
+                b"points\n".to_vec(),
+            ),
+            (
+                "orders/list.php".to_owned(),
+                b"orders\n".to_vec(),
+            ),
+        ]);
+        repository.commit(&main_branch(), tree, "begin");
+        let agent = Arc::new(ScriptedAgent::new("bob").with_capabilities(|c| {
+            c.enforces_read_only = true;
+        }));
+        let told = Arc::new(Told::default());
+        let gate = MemoryGate::new();
+        let integrator = Integrator {
+            name: "main-bob".into(),
+            id: "memory".into(),
+        };
+        let mut settings = Settings::new("shop", main_branch(), integrator);
+        settings.roles.triage = Some("bob".into());
+        settings.roles.check = Some("bob".into());
+        settings.slots = (1..=2)
+            .map(|n| Slot {
+                name: format!("bob-{n}"),
+                agent: "bob".into(),
+            })
+            .collect();
+        settings.start.starters = vec![AccountRef("@ann".into())];
+        settings.start.approvers = vec![AccountRef("@ann".into())];
+        settings.watch_interval = Duration::from_secs(60);
+        change(&mut settings);
+        let me = futures_now(tracker.me()).expect("me").value;
+        let protocol = Protocol {
+            accounts: vec![AccountRef(me.id)],
+            ignore_authors: Vec::new(),
+            markers: Markers::default(),
+            keys: SigningKeys::new(tracker.identity()),
+        };
+        let journal = Arc::new(MemoryJournal::default());
+        let workspaces = Arc::new(MemoryWorkspaces::new(
+            repository.clone(),
+            folder.path().join("workspaces"),
+        ));
+        let runner = LocalRunner::new(
+            RunTable::open(&folder.path().join("runs")).expect("run table"),
+            Arc::clone(&journal) as _,
+            Arc::clone(&clock) as _,
+            Arc::clone(&told) as _,
+        )
+        .with_agent(Arc::clone(&agent) as _)
+        .with_workspaces(Arc::clone(&workspaces) as _);
+        let rules = RuleSet::detected(&[]).expect("the generic rules");
+        let conflicts = Conflicts::of_rules(&rules, &[main_branch()]).expect("rules");
+        let integrator =
+            MemoryIntegrator::new("main-bob", repository.clone(), folder.path().join("verify"));
+        let pipeline = Pipeline::builder(Arc::new(tracker.clone()), protocol, settings)
+            .with_clock(Arc::clone(&clock) as _)
+            .with_observer(Arc::clone(&told) as _)
+            .with_journal(journal)
+            .with_runner(Arc::new(runner))
+            .with_workspaces(workspaces)
+            .with_integrator(Arc::new(integrator))
+            .with_verifier(Arc::new(NoBrokenFile))
+            .with_conflicts(conflicts)
+            .with_gate(Arc::new(gate.clone()))
+            .build();
+        let (ann, eve) = (tracker.as_person("ann"), tracker.as_person("eve"));
+        let _folder = folder;
+        Self {
+            tracker,
+            clock,
+            ann,
+            eve,
+            repository,
+            agent,
+            gate,
+            told,
+            pipeline,
+            _folder,
+        }
+    }
+
+    pub(super) async fn triage(&self) -> TickReport {
+        self.pipeline
+            .triage(&TickOptions::default())
+            .await
+            .expect("triage")
+    }
+
+    pub(super) async fn check(&self) -> TickReport {
+        self.pipeline
+            .check(&TickOptions::default())
+            .await
+            .expect("check")
+    }
+
+    pub(super) async fn dispatch(&self) -> TickReport {
+        self.pipeline
+            .dispatch(&TickOptions::default())
+            .await
+            .expect("dispatch")
+    }
+
+    pub(super) async fn integrate(&self) -> TickReport {
+        self.pipeline
+            .integrate(&TickOptions::default())
+            .await
+            .expect("integrate")
+    }
+
+    /// Files an issue, lets it be triaged and checked with these candidate files, and lets ann start it.
+    pub(super) async fn started(&self, title: &str, files: &[&str]) -> IssueKey {
+        let issue = self.checked(title, files).await;
+        self.ann
+            .move_to(&issue, &Status::InProgress)
+            .expect("moves");
+        issue
+    }
+
+    pub(super) async fn checked(&self, title: &str, files: &[&str]) -> IssueKey {
+        let issue = self.ann.new_issue(title, "please").expect("creates");
+        self.agent
+            .add(TaskKind::Triage, ScriptedTurn::answers(triage_answer()));
+        self.agent.add(
+            TaskKind::LocalCheck,
+            ScriptedTurn::answers(check_answer(files)),
+        );
+        self.triage().await;
+        self.check().await;
+        issue
+    }
+
+    pub(super) fn works(&self, turn: ScriptedTurn) {
+        self.agent.add(TaskKind::Implement, turn);
+    }
+
+    pub(super) async fn status_of(&self, issue: &IssueKey) -> Status {
+        self.tracker.issue(issue).await.expect("issue").value.status
+    }
+
+    pub(super) async fn bodies(&self, issue: &IssueKey) -> Vec<String> {
+        let thread = self.tracker.comments(issue).await.expect("thread").value;
+        thread.into_iter().map(|c| c.body).collect()
+    }
+
+    pub(super) async fn count(&self, issue: &IssueKey, text: &str) -> usize {
+        self.bodies(issue)
+            .await
+            .iter()
+            .filter(|b| b.contains(text))
+            .count()
+    }
+
+    /// Gives ann's OK for the candidate that waits.
+    pub(super) async fn approve(&self, allow: &[&str]) {
+        let review = self.pipeline.review(None).await.expect("review");
+        self.gate.give(ok(&review[0].id, allow));
+    }
+
+    pub(super) fn tip(&self) -> CommitId {
+        self.repository.tip(&main_branch()).expect("tip")
+    }
+}
+
+pub(super) fn ok(subject: &str, allow: &[&str]) -> GateEvidence {
+    GateEvidence {
+        subject: subject.to_owned(),
+        by: Person::new("Ann", "ann@example.com"),
+        at: Timestamp::from_millis(1_800_000_100_000),
+        place: GatePlace::Terminal,
+        allow: allow.iter().map(ToString::to_string).collect(),
+        protected: BTreeSet::new(),
+        rules: None,
+    }
+}
+
+pub(super) fn text(report: &TickReport) -> String {
+    let lines = report.issues.iter().map(|i| {
+        let issue = i.issue.as_ref().map_or("-", IssueKey::as_str);
+        format!("{issue}: {}", i.outcome.text())
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Polls a future that is ready at once.
+fn futures_now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("the tracker in memory never waits here"),
+    }
+}
