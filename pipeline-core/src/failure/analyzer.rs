@@ -76,7 +76,7 @@ impl RuleAnalyzer {
         request: &LogAnalysisRequest,
     ) -> Result<LogAnalysisResult, AnalyzeError> {
         let passing = self.passing(request)?;
-        let mut scan = Scan::new(self.rules.compiled(), passing.as_ref());
+        let mut scan = Scan::new(self.rules.compiled(), passing.as_ref(), request);
         feed(&request.log, &mut |line| scan.line(line))?;
         Ok(self.conclude(request, scan.finish()))
     }
@@ -91,7 +91,7 @@ impl RuleAnalyzer {
         log: impl io::Read,
     ) -> Result<LogAnalysisResult, AnalyzeError> {
         let passing = self.passing(request)?;
-        let mut scan = Scan::new(self.rules.compiled(), passing.as_ref());
+        let mut scan = Scan::new(self.rules.compiled(), passing.as_ref(), request);
         let mut bytes = 0;
         let mut log = BufReader::with_capacity(READ_BUFFER, log);
         split(&mut log, &mut bytes, &mut |line| scan.line(line))

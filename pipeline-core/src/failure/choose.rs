@@ -8,6 +8,7 @@ use super::rule::Pick;
 use super::rule::Rule;
 use super::rule::Strength;
 use super::rule::Subject;
+use super::rule::Yields;
 use super::ruleset::Compiled;
 use super::scan::Findings;
 use super::scan::Hit;
@@ -15,7 +16,9 @@ use super::scan::Hit;
 /// Below this an answer would be a guess.
 const LOWEST_ANSWER: f64 = 0.4;
 /// How far before a consequence its infrastructure cause may stand, in lines.
-const ROOT_WITHIN: u64 = 400;
+const ROOT_BEFORE: u64 = 400;
+/// How far below it, in a chain of causes.
+const ROOT_AFTER: u64 = 15;
 
 /// A rule that matched, at the place that counts.
 #[derive(Debug, Clone, Copy)]
@@ -154,17 +157,26 @@ fn best<'a>(all: &[Candidate<'a>], request: &LogAnalysisRequest) -> Option<Candi
 
 /// What could not be resolved or fetched failed because of the trouble that stands right before it.
 fn step_back<'a>(found: Candidate<'a>, all: &[Candidate<'a>]) -> Candidate<'a> {
-    if !found.rule.yields {
-        return found;
-    }
+    let below = match found.rule.yields {
+        Yields::Never => return found,
+        Yields::Before => 0,
+        Yields::Around => ROOT_AFTER,
+    };
     all.iter()
         .filter(|c| {
             c.rule.root
                 && c.line() > 0
-                && c.line() <= found.line()
-                && found.line() - c.line() <= ROOT_WITHIN
+                && found.line().saturating_sub(c.line()) <= ROOT_BEFORE
+                && c.line().saturating_sub(found.line()) <= below
+                && (c.in_failing || !found.in_failing)
         })
-        .min_by_key(|c| c.line())
+        .min_by_key(|c| {
+            (
+                c.line() > found.line(),
+                std::cmp::Reverse(c.strength),
+                c.line(),
+            )
+        })
         .copied()
         .unwrap_or(found)
 }

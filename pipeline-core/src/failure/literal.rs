@@ -54,7 +54,7 @@ fn best(hir: &Hir) -> Option<Strings> {
             }
             all.sort();
             all.dedup();
-            (all.len() <= MOST_STRINGS * 2).then_some(all)
+            (all.len() <= MOST_STRINGS * 8).then_some(all)
         }
         HirKind::Concat(parts) => {
             let mut found = None;
@@ -63,7 +63,8 @@ fn best(hir: &Hir) -> Option<Strings> {
                 match exact(part).and_then(|strings| product(&run, &strings)) {
                     Some(longer) => run = longer,
                     None => {
-                        found = better(found, useful(run));
+                        let longer = at_least(part).and_then(|strings| product(&run, &strings));
+                        found = better(found, useful(longer.unwrap_or(run)));
                         run = exact(part).unwrap_or_else(|| vec![Vec::new()]);
                         found = better(found, best(part));
                     }
@@ -77,6 +78,19 @@ fn best(hir: &Hir) -> Option<Strings> {
         }
         HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) | HirKind::Repetition(_) => None,
     }
+}
+
+/// Returns what a repetition begins with at least: `x{3,}` begins with `xxx`.
+fn at_least(hir: &Hir) -> Option<Strings> {
+    let HirKind::Repetition(repetition) = hir.kind() else {
+        return None;
+    };
+    let once = exact(&repetition.sub)?;
+    let mut all: Strings = vec![Vec::new()];
+    for _ in 0..repetition.min.min(8) {
+        all = product(&all, &once)?;
+    }
+    Some(all)
 }
 
 fn useful(strings: Strings) -> Option<Strings> {
@@ -121,31 +135,32 @@ fn exact(hir: &Hir) -> Option<Strings> {
 }
 
 fn exact_class(class: &Class) -> Option<Strings> {
-    let mut bytes: Vec<u8> = Vec::new();
-    let mut add = |start: u32, end: u32| {
-        (end - start < 8 && end < 0x80).then(|| {
-            bytes.extend(
-                (start..=end)
-                    .filter_map(|c| u8::try_from(c).ok())
-                    .map(|c| c.to_ascii_lowercase()),
-            );
-        })
-    };
+    const MOST_CHARS: u32 = 8;
+    let mut strings = Strings::new();
     match class {
         Class::Unicode(class) => {
             for range in class.iter() {
-                add(u32::from(range.start()), u32::from(range.end()))?;
+                if u32::from(range.end()) - u32::from(range.start()) >= MOST_CHARS {
+                    return None;
+                }
+                strings.extend(
+                    (range.start()..=range.end())
+                        .map(|c| c.to_ascii_lowercase().to_string().into_bytes()),
+                );
             }
         }
         Class::Bytes(class) => {
             for range in class.iter() {
-                add(u32::from(range.start()), u32::from(range.end()))?;
+                if u32::from(range.end()) - u32::from(range.start()) >= MOST_CHARS {
+                    return None;
+                }
+                strings.extend((range.start()..=range.end()).map(|b| vec![b.to_ascii_lowercase()]));
             }
         }
     }
-    bytes.sort_unstable();
-    bytes.dedup();
-    (bytes.len() <= 4).then(|| bytes.into_iter().map(|b| vec![b]).collect())
+    strings.sort();
+    strings.dedup();
+    (strings.len() <= 4).then_some(strings)
 }
 
 fn product(heads: &Strings, tails: &Strings) -> Option<Strings> {
@@ -203,6 +218,8 @@ mod tests {
             ),
             (r"(?:no such host)+", vec!["no such host"]),
             (r"a.*cannot find.*b", vec!["cannot find"]),
+            (r"^E {3,}(\S.*)", vec!["e   "]),
+            (r"^\s+\d+ +(?:✖|×) (.+)", vec!["× ", "✖ "]),
         ] {
             assert_eq!(of(pattern).unwrap(), strings, "of {pattern}");
         }

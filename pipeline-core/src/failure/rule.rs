@@ -52,6 +52,17 @@ pub(crate) enum Pick {
     Last,
 }
 
+/// Where the trouble may stand that a rule steps back for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Yields {
+    #[default]
+    Never,
+    Before,
+    /// Also right below, for tools that print a chain of causes from the outside in.
+    Around,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuleFile {
@@ -81,14 +92,19 @@ pub(crate) struct RuleText {
     not: Option<String>,
     /// The line that names the cause stands above the one that matches.
     above: Option<Above>,
+    /// Without that line above, nothing is matched.
+    #[serde(default)]
+    requires_above: bool,
+    /// Applies only where the command, the job or the stage matches this.
+    command: Option<String>,
     #[serde(default)]
     pick: Pick,
     blame: Option<Blame>,
     retryable: Option<bool>,
     confidence: Option<f64>,
-    /// Steps back for trouble of the infrastructure right before it.
+    /// Steps back for trouble of the infrastructure beside it.
     #[serde(default)]
-    yields: bool,
+    yields: Yields,
     /// May be the trouble that a yielding rule steps back for.
     #[serde(default)]
     root: bool,
@@ -124,11 +140,13 @@ pub(crate) struct Rule {
     pub(crate) pattern: Regex,
     pub(crate) not: Option<Regex>,
     pub(crate) above: Option<(Regex, usize)>,
+    pub(crate) requires_above: bool,
+    pub(crate) command: Option<Regex>,
     pub(crate) pick: Pick,
     pub(crate) blame: Blame,
     pub(crate) retryable: bool,
     pub(crate) confidence: f64,
-    pub(crate) yields: bool,
+    pub(crate) yields: Yields,
     pub(crate) root: bool,
     pub(crate) unproven: bool,
     pub(crate) summary: String,
@@ -171,6 +189,10 @@ impl Rule {
         if unproven {
             confidence = confidence.min(UNPROVEN_CONFIDENCE);
         }
+        let command = text
+            .command
+            .map(|command| regex(&id, &command))
+            .transpose()?;
         let not = text.not.map(|not| regex(&id, &not)).transpose()?;
         let above = text
             .above
@@ -187,6 +209,8 @@ impl Rule {
             pattern,
             not,
             above,
+            requires_above: text.requires_above,
+            command,
             pick: text.pick,
             blame: text.blame.unwrap_or_else(|| text.category.usual_blame()),
             retryable: text

@@ -19,8 +19,14 @@ use super::rule::Subject;
 /// The rules that ship, in the order in which they are asked; general ones stand last.
 const BUILTIN: &[(&str, &str)] = &[
     ("runner", include_str!("rules/runner.toml")),
-    ("git", include_str!("rules/git.toml")),
     ("resource", include_str!("rules/resource.toml")),
+    ("git", include_str!("rules/git.toml")),
+    ("platform", include_str!("rules/platform.toml")),
+    ("packages", include_str!("rules/packages.toml")),
+    ("build", include_str!("rules/build.toml")),
+    ("lint", include_str!("rules/lint.toml")),
+    ("compile", include_str!("rules/compile.toml")),
+    ("test", include_str!("rules/test.toml")),
     ("generic", include_str!("rules/generic.toml")),
 ];
 
@@ -262,11 +268,12 @@ impl RuleSet {
                 if !rule.matches(line) {
                     report(example, "the rule does not match its example".to_owned());
                 } else if rule.subject == Subject::Line {
-                    let taker = self
-                        .inner
-                        .rules
-                        .iter()
-                        .find(|other| other.subject == Subject::Line && other.matches(line));
+                    let taker = self.inner.rules.iter().find(|other| {
+                        other.subject == Subject::Line
+                            && (other.id == rule.id || !other.requires_above)
+                            && (other.id == rule.id || other.command.is_none())
+                            && other.matches(line)
+                    });
                     if let Some(taker) = taker.filter(|taker| taker.id != rule.id) {
                         report(
                             example,
@@ -381,7 +388,12 @@ mod tests {
             .map(|rule| rule.id)
             .collect();
         assert!(without.is_empty(), "rules without an example: {without:?}");
-        assert_eq!(set.check(), []);
+        let problems: Vec<_> = set
+            .check()
+            .into_iter()
+            .map(|check| format!("{}: {}: {}", check.rule, check.problem, check.example))
+            .collect();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::hash::Hasher as _;
 
 use super::clean::Cleaner;
 use super::clean::Section;
+use super::request::LogAnalysisRequest;
 use super::rule::Rule;
 use super::rule::Strength;
 use super::rule::Subject;
@@ -87,6 +88,9 @@ pub(crate) struct Scan<'a> {
     /// The rules whose literal the current line holds.
     asked: Vec<u16>,
     stamp: Vec<u64>,
+    /// The job and the stage, then the current command.
+    context: Vec<u8>,
+    job_context: usize,
     line: u64,
     bytes: u64,
     command_from: u64,
@@ -96,10 +100,21 @@ pub(crate) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(compiled: &'a Compiled, passing: Option<&'a HashSet<u64>>) -> Self {
+    pub(crate) fn new(
+        compiled: &'a Compiled,
+        passing: Option<&'a HashSet<u64>>,
+        request: &LogAnalysisRequest,
+    ) -> Self {
+        let mut context = Vec::new();
+        for name in [&request.job, &request.stage].into_iter().flatten() {
+            context.extend_from_slice(&name.as_bytes()[..name.len().min(KEPT_BYTES)]);
+            context.push(b'\n');
+        }
         Self {
             compiled,
             passing,
+            job_context: context.len(),
+            context,
             cleaner: Cleaner::default(),
             slots: vec![Slot::default(); compiled.rules.len()],
             recent: VecDeque::with_capacity(REMEMBERED),
@@ -125,6 +140,9 @@ impl<'a> Scan<'a> {
         let text = text.trim_ascii_end();
         if marks.command && before != Section::After {
             self.command_from = self.line;
+            self.context.truncate(self.job_context);
+            self.context
+                .extend_from_slice(&text[..text.len().min(KEPT_BYTES)]);
         }
         if !text.is_empty() {
             self.continue_open(text);
@@ -189,20 +207,28 @@ impl<'a> Scan<'a> {
                 continue;
             }
             slot.spent += text.len() as u64;
-            if rule.matches(text) {
-                let rule = std::sync::Arc::clone(rule);
-                self.note(number, &rule, text, section);
+            if rule
+                .command
+                .as_ref()
+                .is_some_and(|command| !command.is_match(&self.context))
+                || !rule.matches(text)
+            {
+                continue;
+            }
+            let rule = std::sync::Arc::clone(rule);
+            if self.note(number, &rule, text, section) {
                 return;
             }
         }
     }
 
-    fn note(&mut self, number: usize, rule: &Rule, text: &[u8], section: Section) {
+    /// Notes a match; answers whether the line is taken.
+    fn note(&mut self, number: usize, rule: &Rule, text: &[u8], section: Section) -> bool {
         if let Some(passing) = self.passing
             && rule.strength != Strength::Final
             && passing.contains(&fingerprint(text))
         {
-            return;
+            return true;
         }
         let matched = kept(self.line, text);
         let mut anchor = matched.clone();
@@ -225,6 +251,8 @@ impl<'a> Scan<'a> {
             );
             before.retain(|line| line.number != anchor.number);
             before.truncate(QUOTED_AFTER);
+        } else if rule.requires_above {
+            return false;
         } else {
             let skip = self.recent.len().saturating_sub(QUOTED_BEFORE);
             before.extend(self.recent.iter().skip(skip).cloned());
@@ -237,7 +265,7 @@ impl<'a> Scan<'a> {
             section,
         };
         let Some(slot) = self.slots.get_mut(number) else {
-            return;
+            return false;
         };
         slot.count += 1;
         let last = slot.first.is_some();
@@ -256,6 +284,7 @@ impl<'a> Scan<'a> {
             last,
             missing: QUOTED_AFTER,
         });
+        true
     }
 
     fn continue_open(&mut self, text: &[u8]) {
