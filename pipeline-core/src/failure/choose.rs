@@ -80,7 +80,7 @@ pub(crate) fn choose<'a>(
             .copied()
     });
     let cause = cause.and_then(|cause| {
-        let confidence = confidence(&cause, related.as_ref(), findings, request);
+        let confidence = confidence(&cause, related.as_ref(), request);
         (confidence >= LOWEST_ANSWER).then_some((cause, confidence))
     });
     Choice {
@@ -184,7 +184,6 @@ fn step_back<'a>(found: Candidate<'a>, all: &[Candidate<'a>]) -> Candidate<'a> {
 fn confidence(
     cause: &Candidate<'_>,
     related: Option<&Candidate<'_>>,
-    findings: &Findings,
     request: &LogAnalysisRequest,
 ) -> f64 {
     let mut confidence = cause.rule.confidence;
@@ -197,7 +196,7 @@ fn confidence(
     if related.is_some_and(|other| other.strength >= cause.strength) {
         confidence *= 0.9;
     }
-    if request.incomplete || findings.exhausted {
+    if request.incomplete {
         confidence *= 0.9;
     }
     if request.tools.contains(&cause.rule.tool) {

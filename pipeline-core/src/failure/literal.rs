@@ -56,7 +56,9 @@ fn best(hir: &Hir) -> Option<Strings> {
             all.dedup();
             (all.len() <= MOST_STRINGS * 8).then_some(all)
         }
-        HirKind::Concat(parts) => {
+        HirKind::Concat(_) => {
+            let mut parts = Vec::new();
+            flatten(hir, &mut parts);
             let mut found = None;
             let mut run: Strings = vec![Vec::new()];
             for part in parts {
@@ -77,6 +79,20 @@ fn best(hir: &Hir) -> Option<Strings> {
             Some(vec![head.to_ascii_lowercase()])
         }
         HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) | HirKind::Repetition(_) => None,
+    }
+}
+
+/// Lists the parts of a sequence, through the groups in it.
+fn flatten<'a>(hir: &'a Hir, parts: &mut Vec<&'a Hir>) {
+    match hir.kind() {
+        HirKind::Concat(inner) => inner.iter().for_each(|part| flatten(part, parts)),
+        HirKind::Capture(capture) => flatten(&capture.sub, parts),
+        HirKind::Empty
+        | HirKind::Literal(_)
+        | HirKind::Class(_)
+        | HirKind::Look(_)
+        | HirKind::Repetition(_)
+        | HirKind::Alternation(_) => parts.push(hir),
     }
 }
 
@@ -206,7 +222,7 @@ mod tests {
     #[test]
     fn the_longest_unavoidable_string_is_found() {
         for (pattern, strings) in [
-            (r"^error\[(E\d{4})\]: (.+)", vec!["error["]),
+            (r"^error\[(E\d{4})\]: (.+)", vec!["error[e"]),
             (r"(?i)Out of Memory", vec!["out of memory"]),
             (
                 r"^(?:npm ERR!|npm error) code (\w+)",
@@ -219,6 +235,7 @@ mod tests {
             (r"(?:no such host)+", vec!["no such host"]),
             (r"a.*cannot find.*b", vec!["cannot find"]),
             (r"^E {3,}(\S.*)", vec!["e   "]),
+            (r"(\S+\.pyi?):\d", vec![".py:", ".pyi:"]),
             (r"^\s+\d+ +(?:✖|×) (.+)", vec!["× ", "✖ "]),
         ] {
             assert_eq!(of(pattern).unwrap(), strings, "of {pattern}");

@@ -122,6 +122,8 @@ pub struct RuleInfo<'a> {
     pub confidence: f64,
     /// Whether no real log has proven it yet.
     pub unproven: bool,
+    /// Whether it looks at lines of the log, not at what the platform says beside it.
+    pub looks_at_lines: bool,
     /// How many examples stand beside it.
     pub examples: usize,
 }
@@ -345,6 +347,7 @@ fn info(rule: &Rule) -> RuleInfo<'_> {
         strength: rule.strength,
         confidence: rule.confidence,
         unproven: rule.unproven,
+        looks_at_lines: rule.subject == Subject::Line,
         examples: rule.examples.len(),
     }
 }

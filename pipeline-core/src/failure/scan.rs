@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use std::hash::DefaultHasher;
 use std::hash::Hash as _;
 use std::hash::Hasher as _;
+use std::sync::Arc;
 
 use super::clean::Cleaner;
 use super::clean::Section;
 use super::request::LogAnalysisRequest;
+use super::rule::Pick;
 use super::rule::Rule;
 use super::rule::Strength;
 use super::rule::Subject;
@@ -23,9 +25,12 @@ const QUOTED_BEFORE: usize = 2;
 const QUOTED_AFTER: usize = 8;
 /// How many matches may wait for their following lines at once.
 const MOST_OPEN: usize = 16;
-/// What the regex of one rule may read: at the start, and per byte of the log on top of it.
-const FIRST_CREDIT: u64 = 64 << 10;
-const CREDIT_SHIFT: u32 = 7;
+/// What the regex of one rule may read: at the start, and per byte of the log on top of it. Real logs
+/// stay far below; a log made to be slow gets no further.
+const FIRST_CREDIT: u64 = 32 << 10;
+const CREDIT_SHIFT: u32 = 10;
+/// How many of the lines skipped for lack of credit are kept, so that the end of a log is always read.
+const MOST_SKIPPED: usize = 512;
 /// How many lines of a passing log are remembered.
 const MOST_PASSING_LINES: usize = 100_000;
 
@@ -67,8 +72,15 @@ pub(crate) struct Findings {
     pub(crate) failing_from: u64,
     /// Where it ended.
     pub(crate) failing_to: u64,
-    /// Whether a rule had to skip lines because it had read too much.
-    pub(crate) exhausted: bool,
+}
+
+/// A line that some rules had no credit to look at.
+#[derive(Debug, Default)]
+struct Skipped {
+    line: Line,
+    section: Section,
+    context: Arc<[u8]>,
+    rules: Vec<u16>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,14 +101,14 @@ pub(crate) struct Scan<'a> {
     asked: Vec<u16>,
     stamp: Vec<u64>,
     /// The job and the stage, then the current command.
-    context: Vec<u8>,
+    context: Arc<[u8]>,
     job_context: usize,
     line: u64,
     bytes: u64,
     command_from: u64,
     failing: Option<(u64, u64)>,
     script_end: Option<u64>,
-    exhausted: bool,
+    skipped: VecDeque<Skipped>,
 }
 
 impl<'a> Scan<'a> {
@@ -114,7 +126,7 @@ impl<'a> Scan<'a> {
             compiled,
             passing,
             job_context: context.len(),
-            context,
+            context: context.into(),
             cleaner: Cleaner::default(),
             slots: vec![Slot::default(); compiled.rules.len()],
             recent: VecDeque::with_capacity(REMEMBERED),
@@ -126,7 +138,7 @@ impl<'a> Scan<'a> {
             command_from: 0,
             failing: None,
             script_end: None,
-            exhausted: false,
+            skipped: VecDeque::new(),
         }
     }
 
@@ -134,15 +146,17 @@ impl<'a> Scan<'a> {
     pub(crate) fn line(&mut self, raw: &[u8]) {
         self.line += 1;
         self.bytes += raw.len() as u64 + 1;
+        if raw.is_empty() {
+            return;
+        }
         let mut cleaner = std::mem::take(&mut self.cleaner);
         let before = cleaner.section();
         let (text, marks) = cleaner.clean(raw);
         let text = text.trim_ascii_end();
         if marks.command && before != Section::After {
             self.command_from = self.line;
-            self.context.truncate(self.job_context);
-            self.context
-                .extend_from_slice(&text[..text.len().min(KEPT_BYTES)]);
+            let job = self.context.get(..self.job_context).unwrap_or_default();
+            self.context = [job, &text[..text.len().min(KEPT_BYTES)]].concat().into();
         }
         if !text.is_empty() {
             self.continue_open(text);
@@ -160,7 +174,8 @@ impl<'a> Scan<'a> {
         self.cleaner = cleaner;
     }
 
-    pub(crate) fn finish(self) -> Findings {
+    pub(crate) fn finish(mut self) -> Findings {
+        self.look_at_skipped();
         let (failing_from, failing_to) = self
             .failing
             .unwrap_or((self.command_from, self.script_end.unwrap_or(u64::MAX)));
@@ -169,7 +184,6 @@ impl<'a> Scan<'a> {
             tail: self.recent.into_iter().collect(),
             failing_from,
             failing_to,
-            exhausted: self.exhausted,
         }
     }
 
@@ -195,31 +209,71 @@ impl<'a> Scan<'a> {
         }
         self.asked.sort_unstable();
         let credit = FIRST_CREDIT + (self.bytes >> CREDIT_SHIFT);
-        for at in 0..self.asked.len() {
-            let number = self.asked.get(at).copied().map_or(0, usize::from);
-            let (Some(rule), Some(slot)) =
-                (self.compiled.rules.get(number), self.slots.get_mut(number))
-            else {
+        let asked = std::mem::take(&mut self.asked);
+        let mut skipped = false;
+        for number in &asked {
+            let Some(slot) = self.slots.get_mut(usize::from(*number)) else {
                 continue;
             };
             if slot.spent + text.len() as u64 > credit {
-                self.exhausted = true;
+                skipped = true;
                 continue;
             }
             slot.spent += text.len() as u64;
-            if rule
-                .command
-                .as_ref()
-                .is_some_and(|command| !command.is_match(&self.context))
-                || !rule.matches(text)
-            {
-                continue;
-            }
-            let rule = std::sync::Arc::clone(rule);
-            if self.note(number, &rule, text, section) {
-                return;
+            if self.ask(*number, text, section) {
+                break;
             }
         }
+        if skipped {
+            self.skip(text, section, &asked);
+        }
+        self.asked = asked;
+    }
+
+    /// Answers whether a rule takes the line.
+    fn ask(&mut self, number: u16, text: &[u8], section: Section) -> bool {
+        let number = usize::from(number);
+        let Some(rule) = self.compiled.rules.get(number) else {
+            return false;
+        };
+        rule.command
+            .as_ref()
+            .is_none_or(|command| command.is_match(&self.context))
+            && rule.matches(text)
+            && self.note(number, rule, text, section)
+    }
+
+    fn skip(&mut self, text: &[u8], section: Section, rules: &[u16]) {
+        let mut skipped = if self.skipped.len() == MOST_SKIPPED {
+            self.skipped.pop_front().unwrap_or_default()
+        } else {
+            Skipped::default()
+        };
+        skipped.line.keep(self.line, text);
+        skipped.section = section;
+        if !Arc::ptr_eq(&skipped.context, &self.context) {
+            skipped.context = Arc::clone(&self.context);
+        }
+        skipped.rules.clear();
+        skipped.rules.extend_from_slice(rules);
+        self.skipped.push_back(skipped);
+    }
+
+    /// Reads the last of the skipped lines after all.
+    fn look_at_skipped(&mut self) {
+        let (line, recent) = (self.line, std::mem::take(&mut self.recent));
+        for skipped in std::mem::take(&mut self.skipped) {
+            self.line = skipped.line.number;
+            self.context = skipped.context;
+            for number in skipped.rules {
+                if self.ask(number, &skipped.line.text, skipped.section) {
+                    break;
+                }
+            }
+            self.open.clear();
+        }
+        self.line = line;
+        self.recent = recent;
     }
 
     /// Notes a match; answers whether the line is taken.
@@ -228,6 +282,19 @@ impl<'a> Scan<'a> {
             && rule.strength != Strength::Final
             && passing.contains(&fingerprint(text))
         {
+            return true;
+        }
+        let Some(slot) = self.slots.get_mut(number) else {
+            return false;
+        };
+        let keeps_last = rule.pick == Pick::Last;
+        if let Some(first) = &slot.first
+            && !keeps_last
+            && !rule.requires_above
+            && first.matched.number > self.command_from
+        {
+            // The first match in a command is the one that counts; more of them only add up.
+            slot.count += 1;
             return true;
         }
         let matched = kept(self.line, text);
@@ -321,11 +388,20 @@ impl<'a> Scan<'a> {
     }
 }
 
-fn kept(number: u64, text: &[u8]) -> Line {
-    Line {
-        number,
-        text: text[..text.len().min(KEPT_BYTES)].to_vec(),
+impl Line {
+    /// Becomes another line, in the same memory.
+    fn keep(&mut self, number: u64, text: &[u8]) {
+        self.number = number;
+        self.text.clear();
+        self.text
+            .extend_from_slice(&text[..text.len().min(KEPT_BYTES)]);
     }
+}
+
+fn kept(number: u64, text: &[u8]) -> Line {
+    let mut line = Line::default();
+    line.keep(number, text);
+    line
 }
 
 /// Collects the lines of a passing log that some rule would take for a failure.

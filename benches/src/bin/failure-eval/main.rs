@@ -8,16 +8,17 @@
 
 mod corpus;
 mod score;
+mod stress;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::Parser;
 use pipeline_core::failure::LogAnalysisRequest;
 use pipeline_core::failure::RuleAnalyzer;
 use pipeline_core::failure::RuleSet;
+use pipeline_core::failure::Strength;
 
 use self::corpus::LabelledLog;
 use self::score::Score;
@@ -45,6 +46,12 @@ struct Arguments {
     /// List the rules that no log has shown to work.
     #[arg(long)]
     unproven: bool,
+    /// Analyse so many broken copies of the logs.
+    #[arg(long, value_name = "COUNT")]
+    mutations: Option<usize>,
+    /// Measure logs that are made to be slow.
+    #[arg(long)]
+    hostile: bool,
 }
 
 fn main() -> ExitCode {
@@ -70,15 +77,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         sets.push(("marked".to_owned(), corpus::marked(folder, labels)?));
     }
     let analyzer = RuleAnalyzer::new(rules.clone());
-    let mut seen = std::collections::BTreeMap::<String, usize>::new();
     for (name, logs) in &sets {
         let score = measure(&analyzer, logs)?;
         println!("== {name}: {} logs\n{score}", logs.len());
         if arguments.misses {
             print!("{}", score.misses());
-        }
-        for rule in score.rules_that_were_right() {
-            *seen.entry(rule.to_owned()).or_default() += 1;
         }
     }
     if arguments.leave_one_tool_out {
@@ -86,15 +89,26 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         leave_one_tool_out(&rules, &logs)?;
     }
     if arguments.unproven {
-        for rule in rules.rules() {
-            let count = seen.get(rule.id).copied().unwrap_or(0);
-            if count == 0 && !rule.unproven {
-                println!("not shown by any log: {}", rule.id);
-            }
-            if count > 0 && rule.unproven {
-                println!("shown, but marked unproven: {}", rule.id);
-            }
+        let logs: Vec<_> = sets.iter().flat_map(|(_, logs)| logs).collect();
+        for line in proof(&rules, &logs)? {
+            println!("{line}");
         }
+    }
+    let logs: Vec<_> = sets.iter().flat_map(|(_, logs)| logs).collect();
+    if let Some(count) = arguments.mutations {
+        let (problems, slowest) = stress::mutations(&analyzer, &logs, count);
+        println!(
+            "== {count} broken logs: {} problems, the slowest at {:.0} MB/s",
+            problems.len(),
+            1.0 / slowest
+        );
+        for problem in problems {
+            println!("  {problem}");
+        }
+    }
+    if arguments.hostile {
+        println!("== logs made to be slow, 36 MB each");
+        print!("{}", stress::hostile_report(&analyzer, &logs, 36_000_000));
     }
     println!("{}", throughput(&analyzer, &sets)?);
     Ok(())
@@ -138,6 +152,37 @@ fn leave_one_tool_out(rules: &RuleSet, logs: &[LabelledLog]) -> Result<(), Box<d
     Ok(())
 }
 
+/// Says where the marks of the rules and what the logs show differ.
+///
+/// A rule is shown to work by a log of its category that it explains all by itself.
+fn proof(rules: &RuleSet, logs: &[&LabelledLog]) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut differences = Vec::new();
+    for rule in rules.rules() {
+        if rule.strength == Strength::Symptom || !rule.looks_at_lines {
+            continue;
+        }
+        let alone = RuleAnalyzer::new(rules.without(|other| other.id != rule.id));
+        let mut shown = 0;
+        for log in logs {
+            if log.label.category == rule.category
+                && alone.analyze_log(&request(log))?.category == rule.category
+            {
+                shown += 1;
+            }
+        }
+        if shown == 0 && !rule.unproven {
+            differences.push(format!("not shown by any log: {}", rule.id));
+        }
+        if shown > 0 && rule.unproven {
+            differences.push(format!(
+                "shown by {shown}, but marked unproven: {}",
+                rule.id
+            ));
+        }
+    }
+    Ok(differences)
+}
+
 /// Repeats the logs of all sets up to 36 MB and measures one core.
 fn throughput(
     analyzer: &RuleAnalyzer,
@@ -155,9 +200,9 @@ fn throughput(
     }
     text.truncate(36_000_000);
     let request = LogAnalysisRequest::from_text(text);
-    let begun = Instant::now();
+    let begun = stress::own_seconds();
     analyzer.analyze_log(&request)?;
-    let took = begun.elapsed().as_secs_f64();
+    let took = stress::own_seconds() - begun;
     Ok(format!(
         "throughput: 36 MB of these logs, one after the other, in {took:.3} s = {:.0} MB/s on one core",
         36.0 / took

@@ -137,12 +137,6 @@ impl Score {
         )
     }
 
-    pub(crate) fn rules_that_were_right(&self) -> impl Iterator<Item = &str> {
-        self.answered()
-            .filter(|a| a.found == a.expected)
-            .filter_map(|a| a.rule.as_deref())
-    }
-
     /// What was not answered right, a line each.
     pub(crate) fn misses(&self) -> String {
         let mut out = String::new();
