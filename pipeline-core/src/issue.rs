@@ -231,6 +231,9 @@ pub struct Comment {
     pub body: String,
     /// When the server stamped it.
     pub created: Timestamp,
+    /// When its text was last changed after it had been posted, where the tracker tells; such a comment opens no gate.
+    #[serde(default)]
+    pub edited: Option<Timestamp>,
     /// Files that came with it.
     pub attachments: Vec<Attachment>,
 }
@@ -249,6 +252,7 @@ impl Comment {
             author,
             body: body.into(),
             created,
+            edited: None,
             attachments: Vec::new(),
         }
     }

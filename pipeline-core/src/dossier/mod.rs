@@ -76,6 +76,8 @@ pub struct Said {
     pub text: String,
     /// It came after the latest check.
     pub new: bool,
+    /// The tracker says that its text was changed after it had been posted.
+    pub edited: bool,
 }
 
 /// The people's text of one of our memos.
@@ -376,6 +378,7 @@ impl Dossier {
                 at: c.created,
                 text: c.body.clone(),
                 new,
+                edited: c.edited.is_some(),
             });
         }
         self.attach(&c.attachments, Some(c.id), protocol, approvers);

@@ -71,6 +71,7 @@ struct ShownComment {
     author: String,
     at: Timestamp,
     new: bool,
+    edited: bool,
     text: String,
 }
 
@@ -205,6 +206,7 @@ impl Sources {
                 author: budget.line(&c.author),
                 at: c.at,
                 new: c.new,
+                edited: c.edited,
                 text: budget.take(&c.text),
             });
         }
@@ -301,7 +303,13 @@ impl Sources {
             } else {
                 ""
             };
-            let title = format!("comment {}, by {}, {}{new}", c.id, c.role.words(), c.at);
+            let edited = if c.edited {
+                ", changed after it was posted"
+            } else {
+                ""
+            };
+            let by = c.role.words();
+            let title = format!("comment {}, by {by}, {}{new}{edited}", c.id, c.at);
             fences.block(&title, &[("author", &c.author)], &c.text);
         }
         self.write_attachments(&mut fences);

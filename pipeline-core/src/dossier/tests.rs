@@ -1172,6 +1172,7 @@ fn the_input_for_programs() {
         {
           "at": "1970-01-01T00:00:00.000Z",
           "author": "Name of eve",
+          "edited": false,
           "id": 1,
           "new": false,
           "role": "person",
@@ -1180,6 +1181,7 @@ fn the_input_for_programs() {
         {
           "at": "1970-01-01T00:00:00.000Z",
           "author": "Name of ann",
+          "edited": false,
           "id": 3,
           "new": false,
           "role": "approver",
@@ -1188,6 +1190,7 @@ fn the_input_for_programs() {
         {
           "at": "1970-01-01T00:00:00.000Z",
           "author": "Name of ann",
+          "edited": false,
           "id": 9,
           "new": true,
           "role": "approver",

@@ -264,6 +264,7 @@ impl Replica {
                 let mut thread = entry.into_iter().flat_map(|e| &mut e.thread);
                 if let Some(comment) = thread.find(|c| c.id == id) {
                     comment.body = body;
+                    comment.edited = Some(at);
                 }
             }
             Event::DeleteComment { issue, id } => {

@@ -123,6 +123,7 @@ async fn a_person_edits_and_deletes_and_the_pipeline_may_not() {
     assert_eq!(issue.assignee.unwrap().id, "person:bob");
     let thread = desk.pipeline.comments(&key).await.unwrap().value;
     assert_eq!(thread[0].body, "theirs");
+    assert!(thread[0].edited.is_some());
     assert_eq!(thread[0].author.id, "pipeline");
 
     desk.alice.delete_comment(&key, first.id).await.unwrap();

@@ -277,6 +277,7 @@ impl State {
             return Err(missing(format!("comment {id} on issue {key}")));
         };
         body.clone_into(&mut comment.what.body);
+        comment.what.edited = Some(now);
         self.log(key, actor, WriteEffect::CommentEdited { id }, now, at);
         Ok(())
     }

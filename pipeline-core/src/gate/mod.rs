@@ -1,4 +1,16 @@
 //! The three gates: what a person said, and the proofs that only this crate mints from it.
+//!
+//! An OK is given in one of three places: on a terminal or by another user of the machine ([`FolderGate`]), or in a
+//! comment ([`TrackerGate`]). A place only tells what it found; [`ask`] and [`ask_ship`] turn that into the proof.
+
+mod ask;
+mod folder;
+mod tracker;
+mod trust;
+mod word;
+
+#[cfg(test)]
+pub(crate) mod fixture;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,6 +21,14 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub use self::ask::Asked;
+pub use self::ask::ask;
+pub use self::ask::ask_ship;
+pub use self::folder::FolderGate;
+pub use self::folder::GiveError;
+pub use self::tracker::TrackerGate;
+pub use self::word::ok_comment;
+pub use self::word::ship_comment;
 use crate::BoxError;
 use crate::clock::Timestamp;
 use crate::integrate::Candidate;
