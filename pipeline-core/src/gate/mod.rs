@@ -1,7 +1,7 @@
 //! The three gates: what a person said, and the proofs that only this crate mints from it.
 //!
 //! An OK is given in one of three places: on a terminal or by another user of the machine ([`FolderGate`]), or in a
-//! comment ([`TrackerGate`]). A place only tells what it found; [`ask`] and [`ask_ship`] turn that into the proof.
+//! comment ([`TrackerGate`]). A place only tells what it found; [`ask()`] and [`ask_ship`] turn that into the proof.
 
 mod ask;
 mod folder;
