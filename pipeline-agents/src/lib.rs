@@ -1,1 +1,11 @@
 //! Agent adapters of the issue pipeline.
+//!
+//! [`CommandAgent`] puts any executable behind the pipeline's [`Agent`](pipeline_core::agent::Agent) seam: it is given
+//! its task as JSON and answers as JSON, or just changes files.
+
+mod command;
+mod private_folder;
+mod schema;
+
+pub use self::command::CommandAgent;
+pub use self::command::CommandAgentBuilder;

@@ -67,6 +67,8 @@ pub enum Behaviour {
     },
     /// Answers with `{"names": […]}`, the names of all its environment variables.
     NameEnvironment,
+    /// Ends with code 1 after writing the names and values of all its environment variables to standard error.
+    SpillEnvironment,
     /// Talks without end.
     Flood,
     /// Says nothing and does not end, not even when told to (`SIGTERM`).
@@ -105,7 +107,7 @@ pub trait AgentHarness: Debug + Send + Sync {
     fn secret(&self) -> Option<String>;
 }
 
-/// Expands to one `#[test]` for each behaviour that an [`Agent`](crate::agent::Agent) must show.
+/// Expands to one `#[test]` for each behaviour that an [`Agent`] must show.
 ///
 /// Takes an expression that makes an [`AgentHarness`]; put it into a test module of its own.
 ///
@@ -842,13 +844,7 @@ pub async fn secrets_are_not_printed(harness: &dyn AgentHarness) {
     let Some(secret) = harness.secret() else {
         return;
     };
-    let agent = harness.agent(
-        &Behaviour::Crash {
-            code: 1,
-            words: secret.clone(),
-        },
-        &harness.directory(),
-    );
+    let agent = harness.agent(&Behaviour::SpillEnvironment, &harness.directory());
     if format!("{agent:?}").contains(&secret) {
         fail(agent.name(), rule, "it stands in the agent's Debug");
     }

@@ -87,6 +87,12 @@ pub(super) fn arguments(view: &View, directory: &Path) -> Vec<OsString> {
             Right::Write => add(&[&"--bind", path, path]),
         }
     }
+    // Only now, since what is shown inside a hidden folder needed a place there. What a child writes where nothing of it
+    // can last fails instead of seeming to work.
+    for path in view.having(Right::Hidden) {
+        add(&[&"--remount-ro", &path]);
+    }
+    add(&[&"--remount-ro", &"/"]);
     add(&[&"--chdir", &directory, &"--as-pid-1", &"--"]);
     add(&[&"/bin/sh", &"-c", &FIRST_PROCESS, &"sh"]);
     args

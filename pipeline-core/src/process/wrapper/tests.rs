@@ -155,15 +155,13 @@ async fn a_read_only_workspace_cannot_be_changed_and_another_can() {
         return;
     }
     let machine = Machine::new();
-    let script = r#"echo edited >file; mkdir -p made; echo lost >/tmp/x; echo lost >"$1/key"; echo lost >/usr/x; true"#;
-    assert!(
-        machine
-            .sh(script, machine.bubblewrap(), Access::ReadOnly)
-            .run()
-            .await
-            .unwrap()
-            .succeeded()
-    );
+    let script = r#"echo edited >file; mkdir -p made; echo kept >/tmp/x; for file in "$1/key" /usr/x /x /etc/x; do (echo lost >"$file") 2>/dev/null && echo "wrote $file"; done; cat /tmp/x"#;
+    let report = machine
+        .sh(script, machine.bubblewrap(), Access::ReadOnly)
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(said(&report), "kept\n");
     assert_eq!(fs::read(machine.workspace.join("file")).unwrap(), b"own");
     assert!(!machine.workspace.join("made").exists());
     assert!(
@@ -372,6 +370,9 @@ fn the_bubblewrap_command_is_this() {
     --tmpfs HOME/state
     --ro-bind HOME/toolchain HOME/toolchain
     --bind HOME/state/workspaces/7 HOME/state/workspaces/7
+    --remount-ro HOME
+    --remount-ro HOME/state
+    --remount-ro /
     --chdir HOME/state/workspaces/7
     --as-pid-1
     -- /bin/sh -c "$@"; exit $? sh
