@@ -2,8 +2,12 @@
 
 mod error;
 mod git;
+mod hooks;
+mod index;
+mod integrator;
 mod object;
 mod oid;
+mod parse;
 mod refs;
 mod repository;
 mod store;
@@ -15,6 +19,14 @@ mod workspace;
 mod worktrees;
 
 pub use crate::git::GitOptions;
+pub use crate::hooks::Hook;
+pub use crate::hooks::HookPoint;
+pub use crate::hooks::Hooks;
+pub use crate::integrator::GitIntegrator;
+pub use crate::integrator::HoldFinder;
+pub use crate::integrator::IntegratorOptions;
+pub use crate::integrator::PushOptions;
+pub use crate::integrator::Signing;
 pub use crate::repository::OpenError;
 pub use crate::repository::Repository;
 pub use crate::version::Version;

@@ -70,6 +70,31 @@ pub(crate) async fn find(repository: &Repository, name: &str) -> Result<Option<O
         .map(|(_, oid)| oid))
 }
 
+/// What stands under a branch name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Branch {
+    Missing,
+    Commit(Oid),
+    /// It only points to another ref, by its full name.
+    Symbolic(String),
+}
+
+/// Looks at a branch by its full name.
+pub(crate) async fn branch(repository: &Repository, name: &str) -> Result<Branch, GitError> {
+    let answer = repository
+        .real()
+        .args(["symbolic-ref", "--quiet", "--", name])
+        .finish()
+        .await?;
+    if answer.code == Some(0) {
+        let to = String::from_utf8_lossy(answer.stdout.trim_ascii_end()).into_owned();
+        return Ok(Branch::Symbolic(to));
+    }
+    Ok(find(repository, name)
+        .await?
+        .map_or(Branch::Missing, Branch::Commit))
+}
+
 /// Lists refs below a prefix (or exactly that ref), with what they name.
 pub(crate) async fn list(
     repository: &Repository,

@@ -134,3 +134,8 @@ fn command(dir: &Path, args: &[&str]) -> std::process::Command {
     }
     command
 }
+
+pub(crate) fn make_executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("mode set");
+}

@@ -12,6 +12,8 @@ pub(crate) struct Worktree {
     pub(crate) path: PathBuf,
     /// The full name of the branch that is checked out; `None` when detached.
     pub(crate) branch: Option<String>,
+    /// Kept although its files may be out of reach.
+    pub(crate) locked: bool,
     /// The repository itself, without files.
     pub(crate) bare: bool,
 }
@@ -38,6 +40,7 @@ fn parse(listed: &[u8]) -> Option<Vec<Worktree>> {
             worktrees.push(Worktree {
                 path,
                 branch: None,
+                locked: false,
                 bare: false,
             });
             continue;
@@ -45,6 +48,8 @@ fn parse(listed: &[u8]) -> Option<Vec<Worktree>> {
         let current = worktrees.last_mut()?;
         if let Some(branch) = field.strip_prefix(b"branch ") {
             current.branch = Some(String::from_utf8_lossy(branch).into_owned());
+        } else if field == b"locked" || field.starts_with(b"locked ") {
+            current.locked = true;
         } else if field == b"bare" {
             current.bare = true;
         }

@@ -253,8 +253,10 @@ pub(crate) struct GitCommand {
 }
 
 impl GitCommand {
-    /// Names the directory whose files the command works on.
+    /// Names the directory whose files the command works on, and starts there: paths on standard
+    /// input are meant from where git starts, which for some commands is not the work tree.
     pub(crate) fn work_tree(mut self, work_tree: &Path) -> Self {
+        self.directory = work_tree.to_path_buf();
         self.work_tree = Some(work_tree.to_path_buf());
         self
     }
@@ -385,11 +387,7 @@ impl Finished {
             .filter(|line| !line.trim().is_empty())
             .take(4)
             .collect();
-        let mut stderr = shown.join("; ");
-        if stderr.len() > 600 {
-            stderr.truncate(stderr.floor_char_boundary(600));
-            stderr.push('…');
-        }
+        let stderr: String = shown.join("; ").chars().take(600).collect();
         GitError::Failed {
             command: command.to_owned(),
             status: match self.code {

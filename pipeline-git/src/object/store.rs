@@ -29,6 +29,9 @@ const READ_CAP: u64 = 512 << 20;
 /// How many parsed trees are remembered before the memory is emptied.
 const TREES: usize = 8192;
 
+/// Objects that are not yet files.
+type Pending = HashMap<Oid, (Kind, Arc<[u8]>)>;
+
 /// Reads objects through one long-lived `cat-file`, and stages new ones in a quarantine.
 ///
 /// What is staged can be read at once, here and by the git processes of this view; it becomes part
@@ -41,8 +44,9 @@ pub(crate) struct Objects {
     sources: Vec<PathBuf>,
     reader: Mutex<Option<Conversation>>,
     differ: Mutex<Option<Conversation>>,
+    raw_differ: Mutex<Option<Conversation>>,
     /// Made in this process, not yet a file.
-    pending: Mutex<HashMap<Oid, (Kind, Arc<[u8]>)>>,
+    pending: Mutex<Pending>,
     trees: Mutex<HashMap<Oid, Arc<Tree>>>,
 }
 
@@ -68,6 +72,7 @@ impl Objects {
                 .collect(),
             reader: Mutex::default(),
             differ: Mutex::default(),
+            raw_differ: Mutex::default(),
             pending: Mutex::default(),
             trees: Mutex::default(),
         })
@@ -184,6 +189,21 @@ impl Objects {
         Ok(None)
     }
 
+    /// Returns the name that a blob with this content has.
+    pub(crate) fn name_of(&self, content: &[u8]) -> Result<Oid, GitError> {
+        self.format()
+            .name_of(Kind::Blob, content)
+            .map_err(|source| GitError::BadObject {
+                oid: "of the patch".to_owned(),
+                source: source.into(),
+            })
+    }
+
+    /// Names a file that goes with the quarantine.
+    pub(crate) fn scratch(&self, kind: &str) -> PathBuf {
+        self.quarantine.join(format!("{kind}-{}", nonce()))
+    }
+
     /// Makes a new object; it is held in memory until [`Objects::stage`].
     pub(crate) fn write(&self, kind: Kind, content: Vec<u8>) -> Result<Oid, GitError> {
         let oid = self
@@ -296,6 +316,56 @@ impl Objects {
             });
         }
         Ok(diff)
+    }
+
+    /// Returns the raw difference of two trees, `diff-tree -r -z --raw --no-abbrev --no-renames`.
+    pub(crate) async fn raw_diff(&self, old: &Oid, new: &Oid) -> Result<Vec<u8>, GitError> {
+        self.stage().await?;
+        let mut differ = match take(&self.raw_differ) {
+            Some(differ) => differ,
+            None => self
+                .plumbing()
+                .args([
+                    "diff-tree",
+                    "--stdin",
+                    "-r",
+                    "-z",
+                    "--raw",
+                    "--no-abbrev",
+                    "--no-renames",
+                ])
+                .converse()?,
+        };
+        let end = format!("end {}", nonce());
+        differ
+            .send(format!("{old} {new}\n{end}\n").as_bytes())
+            .await?;
+        let unexpected = |what| GitError::Unexpected {
+            command: "diff-tree --stdin".to_owned(),
+            what,
+        };
+        if differ.line().await? != format!("{old} {new}").as_bytes() {
+            return Err(unexpected("it does not begin with the trees asked for"));
+        }
+        let mut raw = Vec::new();
+        // Each record begins with a colon; the line that ends the answer does not.
+        loop {
+            let first = differ.exactly(1).await?;
+            if first != b":" {
+                let rest = differ.line().await?;
+                if [first, rest].concat() != end.as_bytes() {
+                    return Err(unexpected("a record that does not begin with a colon"));
+                }
+                break;
+            }
+            raw.push(b':');
+            for _header_and_path in 0..2 {
+                raw.extend(differ.field().await?);
+                raw.push(0);
+            }
+        }
+        put_back(&self.raw_differ, differ);
+        Ok(raw)
     }
 
     /// Returns every path that differs between two trees, both sides of a rename, in git's order.

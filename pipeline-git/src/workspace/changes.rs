@@ -112,9 +112,9 @@ async fn sorted_out(
                 }
             };
             if reached && holds {
-                there.push(path)
+                there.push(path);
             } else {
-                gone.push(path)
+                gone.push(path);
             }
         }
         Ok((gone, there))
@@ -134,7 +134,7 @@ impl PrivateIndex {
             .join(format!("index-{}", pipeline_core::random::nonce()));
         let (from, to) = (area.index(), path.clone());
         blocking("copy the index of", area.dir(), move || {
-            std::fs::copy(from, to)
+            crate::index::copy(&from, &to)
         })
         .await?;
         Ok(Self { path })

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pipeline_core::BoxError;
+use pipeline_core::agent::RunMode;
 use pipeline_core::agent::WorkspaceKind;
 use pipeline_core::workspace::BaseRevision;
 use pipeline_core::workspace::Captured;
@@ -24,6 +25,9 @@ use pipeline_core::workspace::WorkspaceProvider;
 use pipeline_core::workspace::WorkspaceRequest;
 
 use crate::error::GitError;
+use crate::hooks::HookFailure;
+use crate::hooks::HookPoint;
+use crate::hooks::Hooks;
 use crate::object::NewCommit;
 use crate::object::Objects;
 use crate::object::Signature;
@@ -35,15 +39,27 @@ use crate::repository::Repository;
 use crate::workspace::area::Area;
 use crate::workspace::area::Record;
 use crate::workspace::capture::Capture;
+pub(crate) use crate::workspace::litter::remove_any;
+pub(crate) use crate::workspace::prepare::add_worktree;
+pub(crate) use crate::workspace::prepare::forget_worktree;
+pub(crate) use crate::workspace::prepare::git_dir_of;
 
 /// How workspaces are made and taken apart.
 #[derive(Clone, Debug)]
 pub struct WorkspaceOptions {
     patch_limit: u64,
     grace: Duration,
+    hooks: Hooks,
 }
 
 impl WorkspaceOptions {
+    /// Sets the hooks; they run in workspaces that may be written, not in read-only ones.
+    #[must_use]
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
     /// Sets the largest patch in bytes; 5 MB otherwise.
     #[must_use]
     pub fn patch_limit(mut self, bytes: u64) -> Self {
@@ -64,6 +80,7 @@ impl Default for WorkspaceOptions {
         Self {
             patch_limit: 5_000_000,
             grace: Duration::from_secs(600),
+            hooks: Hooks::default(),
         }
     }
 }
@@ -108,10 +125,36 @@ impl GitWorkspaces {
         Area::open(&self.repository, run)
             .await
             .map_err(|error| failed(format!("open the workspace of {run}"), error))?
+            // What is no directory any more was replaced by whoever worked in it.
+            .filter(|area| {
+                area.path()
+                    .symlink_metadata()
+                    .is_ok_and(|found| found.is_dir())
+            })
             .ok_or_else(|| WorkspaceError::Other {
                 operation: format!("open the workspace of {run}: there is none"),
                 source: None,
             })
+    }
+
+    /// Runs a hook in a workspace that may be written.
+    async fn hook(&self, point: HookPoint, area: &Area) -> Result<(), HookFailure> {
+        let workspace = &area.record.workspace;
+        if workspace.mode == RunMode::ReadOnly {
+            return Ok(());
+        }
+        let home = area.dir().join("home");
+        self.options
+            .hooks
+            .run(point, &area.path(), &home, Some(&workspace.run))
+            .await
+    }
+
+    /// Runs a hook whose failure changes nothing.
+    async fn hook_logged(&self, point: HookPoint, area: &Area) {
+        if let Err(error) = self.hook(point, area).await {
+            tracing::warn!(run = %area.record.workspace.run, %error, "a hook");
+        }
     }
 
     async fn make(&self, request: &WorkspaceRequest) -> Result<Workspace, WorkspaceError> {
@@ -162,11 +205,23 @@ impl GitWorkspaces {
             };
             prepare::fill(&area, &git_dir).await
         };
-        if let Err(error) = filled.await {
+        let made = async {
+            filled.await.map_err(|error| failed(operation(), error))?;
+            for point in [HookPoint::AfterCreate, HookPoint::BeforeRun] {
+                let ran = self.hook(point, &area).await;
+                ran.map_err(|HookFailure { point, detail }| WorkspaceError::Hook {
+                    hook: point.name().to_owned(),
+                    issue: request.issue.clone(),
+                    detail,
+                })?;
+            }
+            Ok(())
+        };
+        if let Err(error) = made.await {
             if let Err(error) = removal::discard(&area).await {
                 tracing::warn!(%run, %error, "a workspace that was not finished stays");
             }
-            return Err(failed(operation(), error));
+            return Err(error);
         }
         Ok(workspace)
     }
@@ -262,6 +317,7 @@ impl WorkspaceProvider for GitWorkspaces {
         litter: &[String],
     ) -> Result<Captured, WorkspaceError> {
         let area = self.area(workspace).await?;
+        self.hook_logged(HookPoint::AfterRun, &area).await;
         let captured = capture::capture(&area, litter, self.options.patch_limit).await;
         let operation = || format!("take the patch of {} ({})", workspace.issue, workspace.run);
         match captured.map_err(|error| failed(operation(), error))? {
@@ -301,6 +357,7 @@ impl WorkspaceProvider for GitWorkspaces {
                 operation: format!("{}: {why}, so it stays", operation()),
                 source: None,
             })?;
+        self.hook_logged(HookPoint::BeforeRemove, &area).await;
         removal::discard(&area)
             .await
             .map_err(|error| failed(operation(), error))?;

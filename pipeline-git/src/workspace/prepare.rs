@@ -134,6 +134,6 @@ pub(super) async fn fill(area: &Area, git_dir: &Path) -> Result<(), GitError> {
 
 async fn share_index(area: &Area, git_dir: &Path) -> Result<(), GitError> {
     let (from, to) = (area.index(), git_dir.join("index"));
-    blocking("write", &to.clone(), move || std::fs::copy(from, to)).await?;
+    blocking("write", &to.clone(), move || crate::index::copy(&from, &to)).await?;
     Ok(())
 }

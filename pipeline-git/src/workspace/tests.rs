@@ -3,11 +3,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use pipeline_core::agent::RunId;
-use pipeline_core::agent::RunMode;
 use pipeline_core::issue::IssueKey;
 use pipeline_core::workspace::Patch;
 
 use super::*;
+use crate::hooks::Hook;
 use crate::store::PatchStore;
 use crate::testing::Fixture;
 use crate::testing::git;
@@ -600,7 +600,7 @@ async fn files_that_were_made_unreadable_are_removed_all_the_same() {
     write(&workspace.path.join("locked/in/x"), "x");
     for dir in ["locked/in", "locked"] {
         let path = workspace.path.join(dir);
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0)).expect("mode");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o0)).expect("mode");
     }
     let trash = bench.fixture.root().join("state/trash");
     let area = Area::open(&bench.fixture.repository, &workspace.run)
@@ -709,4 +709,67 @@ async fn the_base_can_be_read_without_a_workspace() {
     for none in ["src", "none", "link", "../repo/run.sh"] {
         assert_eq!(read(none, 100).await, None, "{none}");
     }
+}
+
+#[tokio::test]
+async fn hooks_run_at_their_points_and_a_failing_one_leaves_nothing() {
+    let log = tempfile::NamedTempFile::new().expect("temporary file");
+    let hook = |status: u8| {
+        let path = log.path().display();
+        Hook::new([
+            "sh",
+            "-c",
+            &format!("echo $PIPELINE_HOOK >> {path}; exit {status}"),
+        ])
+    };
+    let hooks = Hooks::default()
+        .on(HookPoint::AfterCreate, hook(0))
+        .on(HookPoint::BeforeRun, hook(0))
+        .on(HookPoint::AfterRun, hook(1))
+        .on(HookPoint::BeforeRemove, hook(1));
+    let options = WorkspaceOptions::default()
+        .grace(Duration::ZERO)
+        .hooks(hooks.clone());
+    let bench = Bench::with(options).await;
+    let workspace = bench.worktree("run-1").await;
+    bench.capture(&workspace).await;
+    bench
+        .workspaces
+        .remove(workspace, &RemovalReason::Unchanged)
+        .await
+        .expect("removed");
+    let seen = std::fs::read_to_string(log.path()).expect("written");
+    assert_eq!(seen, "after_create\nbefore_run\nafter_run\nbefore_remove\n");
+    let mut read_only = bench.request("run-2").await;
+    read_only.mode = RunMode::ReadOnly;
+    bench.workspaces.create(&read_only).await.expect("created");
+    assert_eq!(
+        std::fs::read_to_string(log.path()).expect("written"),
+        seen,
+        "nothing ran in it"
+    );
+
+    let failing = hooks.on(HookPoint::AfterCreate, hook(7));
+    let options = WorkspaceOptions::default()
+        .grace(Duration::ZERO)
+        .hooks(failing);
+    let workspaces = GitWorkspaces::new(&bench.fixture.repository, options);
+    let request = bench.request("run-3").await;
+    let error = workspaces
+        .create(&request)
+        .await
+        .expect_err("the hook failed");
+    assert_eq!(
+        error.to_string(),
+        "hook after_create failed for SHOP-1: it ended with code 7"
+    );
+    assert!(
+        !workspaces
+            .list()
+            .await
+            .expect("listed")
+            .iter()
+            .any(|w| w.run == request.run)
+    );
+    assert!(!bench.fixture.git(&["worktree", "list"]).contains("run-3"));
 }

@@ -1,0 +1,406 @@
+//! An open session on one target.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pipeline_core::clock::Timestamp;
+use pipeline_core::gate::Approval;
+use pipeline_core::gate::LocalDiff;
+use pipeline_core::integrate::ApplyOutcome;
+use pipeline_core::integrate::Candidate;
+use pipeline_core::integrate::CandidateId;
+use pipeline_core::integrate::Checkout;
+use pipeline_core::integrate::ClaimRef;
+use pipeline_core::integrate::IntegrateError;
+use pipeline_core::integrate::Integration;
+use pipeline_core::integrate::LandOutcome;
+use pipeline_core::integrate::LandingPlan;
+use pipeline_core::integrate::PushOutcome;
+use pipeline_core::integrate::Submission;
+use pipeline_core::integrate::TrailerHit;
+use pipeline_core::integrate::TrailerSearch;
+use pipeline_core::integrate::VerificationRecord;
+use pipeline_core::workspace::BaseRevision;
+use pipeline_core::workspace::CommitId;
+use pipeline_core::workspace::Target;
+
+use crate::error::GitError;
+use crate::integrator::Shared;
+use crate::integrator::build::Built;
+use crate::integrator::build::build;
+use crate::integrator::chain;
+use crate::integrator::chain::LocalOk;
+use crate::integrator::checkout::VerificationTree;
+use crate::integrator::failed;
+use crate::integrator::landing::Landing;
+use crate::integrator::oslock::OsLock;
+use crate::integrator::push;
+use crate::integrator::record;
+use crate::integrator::record::Kept;
+use crate::integrator::trailers;
+use crate::object::Objects;
+use crate::oid::Oid;
+use crate::refs;
+use crate::workspace::commit_id;
+use crate::workspace::parsed;
+
+/// The session; the lock of the repository goes with it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    target: Target,
+    objects: Objects,
+    kept: Option<Kept>,
+    _lock: OsLock,
+}
+
+impl Session {
+    /// Opens the session of a target whose branch is known to exist.
+    pub(crate) async fn open(
+        shared: Arc<Shared>,
+        target: Target,
+        lock: OsLock,
+    ) -> Result<Self, IntegrateError> {
+        let objects = Objects::open(&shared.repository)
+            .map_err(|error| failed(format!("open the session of {target}"), error))?;
+        let kept = record::load(&shared.repository, &objects, &target).await?;
+        Ok(Self {
+            shared,
+            target,
+            objects,
+            kept,
+            _lock: lock,
+        })
+    }
+
+    fn waiting(&self) -> Option<&Candidate> {
+        self.kept.as_ref().map(|kept| &kept.candidate)
+    }
+
+    /// Returns the candidate, which there must be.
+    fn must_wait(&self) -> Result<&Candidate, IntegrateError> {
+        self.waiting()
+            .ok_or_else(|| IntegrateError::NoSuchCandidate {
+                typed: format!("on {}", self.target),
+            })
+    }
+
+    async fn find_tip(&self) -> Result<Oid, IntegrateError> {
+        let operation = || format!("read the tip of {}", self.target);
+        let branch = format!("refs/heads/{}", self.target);
+        let tip = refs::find(&self.shared.repository, &branch)
+            .await
+            .map_err(|error| failed(operation(), error))?;
+        match tip {
+            Some(tip) => Ok(tip),
+            None => Err(IntegrateError::UnknownTarget {
+                target: self.target.clone(),
+                hint: crate::target::hint(&self.shared.repository).await,
+            }),
+        }
+    }
+
+    /// Adds one submission to a candidate that is not stored yet.
+    async fn append(
+        &self,
+        candidate: &mut Candidate,
+        submission: &Submission,
+        declared: &[String],
+    ) -> Result<ApplyOutcome, GitError> {
+        let (parent, tree) = match candidate.tip() {
+            Some(tip) => (parsed(&tip.commit), parsed(&tip.tree)),
+            None => {
+                let base = parsed(&candidate.base.commit);
+                (base, self.objects.commit(&base).await?.tree)
+            }
+        };
+        let built = build(
+            &self.shared.repository,
+            &self.objects,
+            &self.shared.options,
+            &parent,
+            &tree,
+            submission,
+            declared,
+        );
+        match built.await? {
+            Built::Not(outcome) => Ok(outcome),
+            Built::Commit(commit) => {
+                candidate.commits.push(*commit);
+                candidate.verification = None;
+                Ok(ApplyOutcome::Applied)
+            }
+        }
+    }
+
+    async fn keep(&mut self, candidate: Candidate) -> Result<(), IntegrateError> {
+        let former = self.kept.as_ref().map(|kept| kept.record);
+        let kept = record::save(
+            &self.shared.repository,
+            &self.objects,
+            candidate,
+            former.as_ref(),
+        )
+        .await?;
+        self.kept = Some(kept);
+        Ok(())
+    }
+
+    async fn drop_candidate(&mut self) -> Result<(), IntegrateError> {
+        record::remove(&self.shared.repository, &self.target).await?;
+        self.kept = None;
+        Ok(())
+    }
+
+    /// Ends a candidate that has landed.
+    async fn settle(
+        &mut self,
+        plan: &LandingPlan,
+        outcome: &LandOutcome,
+    ) -> Result<(), IntegrateError> {
+        let landed = matches!(
+            outcome,
+            LandOutcome::Landed | LandOutcome::EditedMeanwhile { .. }
+        );
+        if landed
+            && self
+                .waiting()
+                .is_some_and(|waiting| waiting.id() == plan.candidate)
+        {
+            self.drop_candidate().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the chain anew for whoever gave this OK.
+    pub(crate) async fn prepare_for(&self, ok: &LocalOk) -> Result<LandingPlan, IntegrateError> {
+        let candidate = approved(self.must_wait()?, ok)?;
+        chain::rewrite(&self.objects, &self.shared.options, candidate, ok)
+            .await
+            .map_err(|error| {
+                failed(
+                    format!("write the commits of candidate {}", candidate.id()),
+                    error,
+                )
+            })
+    }
+
+    /// Makes a prepared landing visible.
+    pub(crate) async fn land_for(
+        &mut self,
+        plan: &LandingPlan,
+        ok: &LocalOk,
+    ) -> Result<LandOutcome, IntegrateError> {
+        let operation = || format!("land candidate {}", plan.candidate);
+        let candidate = approved(self.must_wait()?, ok)?;
+        let options = &self.shared.options;
+        chain::check(&self.objects, options, candidate, ok, plan)
+            .await
+            .map_err(|error| failed(operation(), error))?
+            .map_err(|why| IntegrateError::Corrupt {
+                what: format!("the landing plan of candidate {}", plan.candidate),
+                reason: format!("{why}; make it anew"),
+            })?;
+        let landing = Landing::of(
+            &self.shared.repository,
+            &self.objects,
+            plan,
+            &options.filters,
+        )
+        .await;
+        let outcome = async { landing?.land().await }.await;
+        let outcome = outcome.map_err(|error| failed(operation(), error))?;
+        self.settle(plan, &outcome).await?;
+        Ok(outcome)
+    }
+
+    fn new_candidate(&self, base: Oid) -> Candidate {
+        Candidate {
+            base: BaseRevision {
+                target: self.target.clone(),
+                commit: commit_id(&base),
+            },
+            commits: Vec::new(),
+            verification: None,
+            sealed: false,
+            sealed_at: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Integration for Session {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn candidate(&self) -> Option<&Candidate> {
+        self.waiting()
+    }
+
+    async fn tip(&self) -> Result<CommitId, IntegrateError> {
+        Ok(commit_id(&self.find_tip().await?))
+    }
+
+    async fn trailers(&self, search: &TrailerSearch) -> Result<Vec<TrailerHit>, IntegrateError> {
+        let oldest: Vec<Oid> = search.oldest.iter().map(parsed).collect();
+        trailers::search(&self.shared.repository, &parsed(&search.tip), &oldest)
+            .await
+            .map_err(|error| failed(format!("search the history of {}", self.target), error))
+    }
+
+    async fn apply(
+        &mut self,
+        submission: &Submission,
+        declared: &[String],
+    ) -> Result<ApplyOutcome, IntegrateError> {
+        let mut candidate = match self.waiting() {
+            Some(candidate) if candidate.sealed => {
+                return Err(IntegrateError::Sealed { id: candidate.id() });
+            }
+            Some(candidate) => candidate.clone(),
+            None => self.new_candidate(self.find_tip().await?),
+        };
+        let issue = &submission.claim.issue;
+        let outcome = self
+            .append(&mut candidate, submission, declared)
+            .await
+            .map_err(|error| failed(format!("apply the patch of {issue}"), error))?;
+        if outcome == ApplyOutcome::Applied {
+            self.keep(candidate).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn rebuild(
+        &mut self,
+        base: &CommitId,
+        submissions: &[(Submission, Vec<String>)],
+    ) -> Result<Vec<(ClaimRef, ApplyOutcome)>, IntegrateError> {
+        let mut candidate = self.new_candidate(parsed(base));
+        let mut left_out = Vec::new();
+        for (submission, declared) in submissions {
+            let issue = &submission.claim.issue;
+            let outcome = self
+                .append(&mut candidate, submission, declared)
+                .await
+                .map_err(|error| failed(format!("apply the patch of {issue} again"), error))?;
+            if outcome != ApplyOutcome::Applied {
+                left_out.push((submission.claim.clone(), outcome));
+            }
+        }
+        if candidate.commits.is_empty() {
+            self.drop_candidate().await?;
+        } else {
+            self.keep(candidate).await?;
+        }
+        Ok(left_out)
+    }
+
+    async fn checkout(&mut self, which: Checkout) -> Result<PathBuf, IntegrateError> {
+        let commit = match (which, self.waiting()) {
+            (Checkout::Base, None) => self.find_tip().await?,
+            (Checkout::Base, Some(candidate)) => parsed(&candidate.base.commit),
+            (Checkout::Candidate, _) => match self.must_wait()?.tip() {
+                Some(tip) => parsed(&tip.commit),
+                None => self.find_tip().await?,
+            },
+        };
+        let tree = self
+            .objects
+            .commit(&commit)
+            .await
+            .map_err(|error| failed(format!("read {commit}"), error))?
+            .tree;
+        VerificationTree::of(&self.shared.repository, &self.shared.options, &self.target)
+            .bring_to(&self.objects, &commit, &tree)
+            .await
+    }
+
+    async fn set_verified(&mut self, record: VerificationRecord) -> Result<(), IntegrateError> {
+        let candidate = self.must_wait()?;
+        if candidate.tip().is_none_or(|tip| tip.tree != record.tree) {
+            return Err(IntegrateError::WrongTree);
+        }
+        let mut changed = candidate.clone();
+        changed.verification = Some(record);
+        if changed.sealed && changed.id() != candidate.id() {
+            return Err(IntegrateError::Sealed { id: candidate.id() });
+        }
+        self.keep(changed).await
+    }
+
+    async fn seal(&mut self, at: Timestamp) -> Result<CandidateId, IntegrateError> {
+        let candidate = self.must_wait()?;
+        if candidate.sealed {
+            return Ok(candidate.id());
+        }
+        if !candidate.is_verified() {
+            return Err(IntegrateError::WrongTree);
+        }
+        let mut sealed = candidate.clone();
+        sealed.sealed = true;
+        sealed.sealed_at = Some(at);
+        let id = sealed.id();
+        self.keep(sealed).await?;
+        Ok(id)
+    }
+
+    async fn discard(&mut self) -> Result<(), IntegrateError> {
+        self.drop_candidate().await
+    }
+
+    async fn prepare(&self, approval: &Approval<LocalDiff>) -> Result<LandingPlan, IntegrateError> {
+        self.prepare_for(&approval.into()).await
+    }
+
+    async fn land(
+        &mut self,
+        plan: &LandingPlan,
+        approval: &Approval<LocalDiff>,
+    ) -> Result<LandOutcome, IntegrateError> {
+        self.land_for(plan, &approval.into()).await
+    }
+    async fn roll_forward(&mut self, plan: &LandingPlan) -> Result<LandOutcome, IntegrateError> {
+        let landing = Landing::of(
+            &self.shared.repository,
+            &self.objects,
+            plan,
+            &self.shared.options.filters,
+        )
+        .await;
+        let outcome = async { landing?.roll_forward().await }.await;
+        let outcome = outcome.map_err(|error| {
+            failed(
+                format!("complete the landing of candidate {}", plan.candidate),
+                error,
+            )
+        })?;
+        self.settle(plan, &outcome).await?;
+        Ok(outcome)
+    }
+
+    async fn push(&mut self) -> Result<PushOutcome, IntegrateError> {
+        let Some(options) = &self.shared.options.push else {
+            return Ok(PushOutcome::Off);
+        };
+        let tip = self.find_tip().await?;
+        push::push(&self.shared.repository, options, &self.target, &tip)
+            .await
+            .map_err(|error| failed(format!("push {}", self.target), error))
+    }
+}
+
+/// Returns the candidate if the OK names exactly it.
+fn approved<'c>(candidate: &'c Candidate, ok: &LocalOk) -> Result<&'c Candidate, IntegrateError> {
+    let id = candidate.id();
+    if ok.subject == id.as_str() {
+        Ok(candidate)
+    } else {
+        Err(IntegrateError::StaleApproval {
+            approved: ok.subject.chars().take(12).collect(),
+            found: id.short().to_owned(),
+        })
+    }
+}
