@@ -143,7 +143,7 @@ fn conflicts(criterion: &mut Criterion) {
     let held: Vec<Held> = waiting
         .iter()
         .take(20)
-        .map(|it| Held::new(it.id.clone(), "", it.claims.clone()))
+        .map(|it| Held::new(it.id.clone(), "", it.claims.keys().to_vec()))
         .collect();
     let mut group = criterion.benchmark_group("conflicts");
     group

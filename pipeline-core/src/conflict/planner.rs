@@ -34,13 +34,13 @@ pub struct Candidate {
 impl Candidate {
     /// Returns a candidate without priority that has just become ready.
     #[must_use]
-    pub fn new(id: impl Into<String>, claims: impl Into<Claims>) -> Self {
+    pub fn new(id: impl Into<String>, keys: Vec<ConflictKey>) -> Self {
         Self {
             id: id.into(),
             target: String::new(),
             priority: None,
             waited: Duration::ZERO,
-            claims: claims.into(),
+            claims: Claims::new(keys),
         }
     }
 
@@ -81,15 +81,11 @@ pub struct Held {
 impl Held {
     /// Returns a live claim of an issue.
     #[must_use]
-    pub fn new(
-        id: impl Into<String>,
-        target: impl Into<String>,
-        claims: impl Into<Claims>,
-    ) -> Self {
+    pub fn new(id: impl Into<String>, target: impl Into<String>, keys: Vec<ConflictKey>) -> Self {
         Self {
             id: id.into(),
             target: target.into(),
-            claims: claims.into(),
+            claims: Claims::new(keys),
         }
     }
 }

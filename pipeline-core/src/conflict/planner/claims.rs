@@ -130,12 +130,6 @@ impl Claims {
     }
 }
 
-impl From<Vec<ConflictKey>> for Claims {
-    fn from(keys: Vec<ConflictKey>) -> Self {
-        Self::new(keys)
-    }
-}
-
 fn tree(dir: &str) -> u64 {
     number("tree", dir)
 }

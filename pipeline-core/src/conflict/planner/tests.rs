@@ -192,8 +192,8 @@ proptest! {
         patient in any::<bool>(),
     ) {
         let patience = if patient { Duration::MAX } else { HOUR * 4 };
-        let held: Vec<Held> = held.into_iter().map(|it| Held::new(it.id, it.target, it.claims)).collect();
-        let as_candidate = |held: &Held| Candidate::new("", held.claims.clone()).on(held.target.clone());
+        let held: Vec<Held> = held.into_iter().map(|it| Held::new(it.id, it.target, it.claims.keys().to_vec())).collect();
+        let as_candidate = |held: &Held| Candidate::new("", held.claims.keys().to_vec()).on(held.target.clone());
         let options = PlanOptions::default().with_slots(slots).with_patience(patience);
         let plan = plan(&waiting, &held, &options);
         prop_assert_eq!(plan.picked.len() + plan.left_out.len(), waiting.len());
