@@ -8,3 +8,4 @@ pub mod sandbox;
 pub mod schedule;
 pub mod surroundings;
 pub mod terminal;
+pub mod workplace;

@@ -7,21 +7,21 @@ use pipeline_core::process::Wrapper;
 
 use crate::config::model;
 use crate::config::model::AgentSection;
-use crate::issue_pipeline::Context;
-use crate::issue_pipeline::Workplace;
+use crate::surroundings::Surroundings;
+use crate::workplace::Workplace;
 
 /// Returns the wrapper of hooks and checks.
 ///
 /// # Errors
 /// The sentence that says what is wrong with the configured one.
-pub fn wrapper(context: &Context, workplace: &Workplace) -> Result<Wrapper, String> {
+pub fn wrapper(around: &Surroundings, workplace: &Workplace) -> Result<Wrapper, String> {
     let section = &workplace.config().sandbox;
     let network = if section.network {
         Network::On
     } else {
         Network::Off
     };
-    build(context, workplace, &section.wrapper).map(|w| w.network(network))
+    build(around, workplace, &section.wrapper).map(|w| w.network(network))
 }
 
 /// Returns the wrapper of an agent.
@@ -29,7 +29,7 @@ pub fn wrapper(context: &Context, workplace: &Workplace) -> Result<Wrapper, Stri
 /// # Errors
 /// The sentence that says what is wrong with the configured one.
 pub fn wrapper_of(
-    context: &Context,
+    around: &Surroundings,
     workplace: &Workplace,
     agent: &AgentSection,
 ) -> Result<Wrapper, String> {
@@ -42,19 +42,19 @@ pub fn wrapper_of(
     } else {
         Network::Off
     };
-    let wrapper = build(context, workplace, chosen)?.network(network);
+    let wrapper = build(around, workplace, chosen)?.network(network);
     let read = agent.read.iter().map(|path| workplace.loaded.resolve(path));
     Ok(read.fold(wrapper, Wrapper::read))
 }
 
 fn build(
-    context: &Context,
+    around: &Surroundings,
     workplace: &Workplace,
     chosen: &model::Wrapper,
 ) -> Result<Wrapper, String> {
     let wrapper = match chosen {
         model::Wrapper::None => return Ok(Wrapper::none()),
-        model::Wrapper::Auto => match found(context) {
+        model::Wrapper::Auto => match found(around) {
             Some(wrapper) => wrapper,
             None => return Ok(Wrapper::none()),
         },
@@ -69,24 +69,24 @@ fn build(
         .iter()
         .map(|path| workplace.loaded.resolve(path));
     let wrapper = read.fold(wrapper, Wrapper::read);
-    let wrapper = match context.around.home() {
+    let wrapper = match around.home() {
         Some(home) if home.exists() => wrapper.hide(home),
         _ => wrapper,
     };
     Ok(wrapper.hide(workplace.state.path()))
 }
 
-fn found(context: &Context) -> Option<Wrapper> {
+fn found(around: &Surroundings) -> Option<Wrapper> {
     if cfg!(target_os = "macos") {
         let there = Path::new("/usr/bin/sandbox-exec").exists();
         return there.then(Wrapper::sandbox_exec);
     }
-    let program = context.around.find_program("bwrap")?;
+    let program = around.find_program("bwrap")?;
     Some(Wrapper::bubblewrap().program(program))
 }
 
 /// Returns whether a wrapper is there without any configuration.
 #[must_use]
-pub fn is_there(context: &Context) -> bool {
-    found(context).is_some()
+pub fn is_there(around: &Surroundings) -> bool {
+    found(around).is_some()
 }

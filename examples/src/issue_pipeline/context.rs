@@ -5,13 +5,11 @@ use std::path::PathBuf;
 
 use super::exit::Failure;
 use crate::config;
-use crate::config::Config;
 use crate::config::ConfigError;
-use crate::config::Loaded;
-use crate::surroundings::FoundRepository;
 use crate::surroundings::StateDir;
 use crate::surroundings::Surroundings;
 use crate::terminal::Output;
+use crate::workplace::Workplace;
 
 /// What a command starts from.
 #[derive(Debug)]
@@ -73,73 +71,6 @@ impl Context {
         if !path.exists() {
             return Err(ConfigError::Missing { path }.into());
         }
-        self.workplace_of(config::load(&path)?)
-    }
-
-    /// Joins a configuration with what it is about.
-    ///
-    /// # Errors
-    /// If no state directory can be told.
-    pub fn workplace_of(&self, loaded: Loaded) -> Result<Workplace, Failure> {
-        let named = loaded
-            .config
-            .repository
-            .dir
-            .as_deref()
-            .map(|dir| loaded.resolve(dir));
-        let repository = match named {
-            Some(dir) => FoundRepository::around(&dir),
-            None => self.around.repository(),
-        };
-        let state = match &loaded.config.state.dir {
-            Some(dir) => StateDir::at(loaded.resolve(dir)),
-            None => StateDir::default_for(&self.around, repository.as_ref())?,
-        };
-        Ok(Workplace {
-            loaded,
-            repository,
-            state,
-        })
-    }
-}
-
-/// A configuration with what it is about.
-#[derive(Debug, Clone)]
-pub struct Workplace {
-    /// The configuration.
-    pub loaded: Loaded,
-    /// The repository, if there is one.
-    pub repository: Option<FoundRepository>,
-    /// The state directory.
-    pub state: StateDir,
-}
-
-impl Workplace {
-    /// Returns what the configuration says.
-    #[must_use]
-    pub const fn config(&self) -> &Config {
-        &self.loaded.config
-    }
-
-    /// Returns the local tracker's folder.
-    #[must_use]
-    pub fn tracker_dir(&self) -> PathBuf {
-        match &self.config().tracker.dir {
-            Some(dir) => self.loaded.resolve(dir),
-            None => self.state.path().join("tracker"),
-        }
-    }
-
-    /// Returns a short name for units and messages.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match (&self.config().repository.name, &self.repository) {
-            (Some(name), _) => {
-                let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-                name.chars().take(40).map(plain).collect()
-            }
-            (None, Some(found)) => found.name(),
-            (None, None) => "pipeline".to_owned(),
-        }
+        Ok(Workplace::of(config::load(&path)?, &self.around)?)
     }
 }

@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::Context;
 use super::Exit;
 use super::Failure;
-use super::Workplace;
 use crate::config::model::AgentKind;
 use crate::config::model::AgentSection;
 use crate::config::model::Place;
@@ -20,6 +19,7 @@ use crate::sandbox;
 use crate::surroundings::read_secret;
 use crate::terminal::Style;
 use crate::terminal::escape_line;
+use crate::workplace::Workplace;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -104,7 +104,7 @@ async fn all(context: &Context, workplace: &Workplace) -> Vec<Check> {
     checks.extend(state(context, workplace));
     checks.extend(tracker(workplace).await);
     checks.extend(gates(workplace));
-    let wrapper = sandbox::wrapper(context, workplace);
+    let wrapper = sandbox::wrapper(&context.around, workplace);
     checks.push(confinement(workplace, &wrapper).await);
     for (name, agent) in &workplace.config().agents {
         checks.extend(self::agent(context, workplace, name, agent).await);
@@ -373,7 +373,7 @@ async fn agent(
             ));
         }
     }
-    let wrapper = sandbox::wrapper_of(context, workplace, agent);
+    let wrapper = sandbox::wrapper_of(&context.around, workplace, agent);
     let held =
         wrapper.is_ok_and(|w| w.confinement() != pipeline_core::agent::Confinement::Unconfined);
     if !held && agent.unconfined {

@@ -177,7 +177,7 @@ impl Chosen {
                 "nothing checks a merged tree yet: name your tests in [verify] commands".to_owned(),
             );
         }
-        let unconfined = !sandbox::is_there(context);
+        let unconfined = !sandbox::is_there(&context.around);
         if unconfined {
             notes.push(
                 "no sandbox is installed here (bubblewrap on Linux), so the agent was written down as unconfined: \

@@ -17,7 +17,6 @@ use clap::error::ErrorKind;
 pub use self::arguments::Arguments;
 pub use self::arguments::Command;
 pub use self::context::Context;
-pub use self::context::Workplace;
 pub use self::exit::Exit;
 pub use self::exit::Failure;
 use crate::surroundings::Surroundings;
