@@ -150,14 +150,8 @@ impl World {
         let folder = tempfile::tempdir().expect("temp dir");
         let repository = MemoryRepository::new();
         let tree = BTreeMap::from([
-            (
-                "points/list.php".to_owned(),
-                b"points\n".to_vec(),
-            ),
-            (
-                "orders/list.php".to_owned(),
-                b"orders\n".to_vec(),
-            ),
+            ("points/list.php".to_owned(), b"points\n".to_vec()),
+            ("orders/list.php".to_owned(), b"orders\n".to_vec()),
         ]);
         repository.commit(&main_branch(), tree, "begin");
         let agent = Arc::new(ScriptedAgent::new("bob").with_capabilities(|c| {
