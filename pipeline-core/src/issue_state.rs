@@ -112,8 +112,12 @@ pub fn in_round(
     let last_end = locks
         .ended_of(issue, round)
         .filter_map(|e| match &e.fate {
-            Fate::Refused { reason } | Fate::Released { reason } => Some(reason.clone()),
-            Fate::Lost { .. } | Fate::TooLate | Fate::Expired { .. } | Fate::Landed => None,
+            Fate::Refused { reason } => Some(reason.clone()),
+            Fate::Released { .. }
+            | Fate::Lost { .. }
+            | Fate::TooLate
+            | Fate::Expired { .. }
+            | Fate::Landed => None,
         })
         .last();
     match last_end {

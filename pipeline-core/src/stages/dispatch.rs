@@ -38,6 +38,7 @@ use crate::lock::WorkLock;
 use crate::memo::Fields;
 use crate::memo::Memo;
 use crate::memo::MemoKind;
+use crate::memo::quote;
 use crate::mirror::Mirrored;
 use crate::pipeline::Pipeline;
 use crate::pipeline::PipelineError;
@@ -65,7 +66,6 @@ struct Waiting {
     files: Vec<String>,
     round: crate::issue::EventId,
     attempt: u32,
-    returned: bool,
 }
 
 /// What a tick may begin at most.
@@ -154,9 +154,8 @@ impl Pipeline {
             locks.date,
             self.settings.max_attempts,
         );
-        let (attempt, returned) = match state {
-            IssueState::Ready { attempt } => (attempt, false),
-            IssueState::Returned { attempt, .. } => (attempt, true),
+        let attempt = match state {
+            IssueState::Ready { attempt } | IssueState::Returned { attempt, .. } => attempt,
             other => return Err(self.in_state(key, round, &other)),
         };
         if started.check.blockers > 0 {
@@ -180,7 +179,6 @@ impl Pipeline {
             files,
             round,
             attempt,
-            returned,
         })
     }
 
@@ -557,7 +555,7 @@ impl Pipeline {
         }
     }
 
-    /// Builds the task of a won lock from the thread as it is now, and makes the run.
+    /// Makes the run of a won lock, or lets go of the lock if its task cannot be built.
     async fn run_won(
         &self,
         w: Waiting,
@@ -566,39 +564,50 @@ impl Pipeline {
         base: BaseRevision,
         lock: WorkLock,
     ) -> Outcome {
-        let kind = Self::work_kind(w.returned);
-        let request = {
-            let m = &w.mirrored;
-            let thread = m.thread(&self.protocol);
-            let started: Result<Started<'_>, NotStarted> =
-                started(m, &thread, &self.settings.start, &self.protocol);
-            let Ok(started) = started else {
-                return failed("its approval was gone when the run began");
-            };
-            let dossier =
-                Dossier::for_work(m, &self.protocol, &self.settings.start.approvers, &started);
-            let settings = self.prompt_settings(Some(&base)).await;
-            match render(kind, &dossier, &settings, &random::nonce()) {
-                Ok(prompt) => RunRequest {
-                    run,
-                    repo: self.settings.repo.clone(),
-                    issue: m.issue.key.clone(),
-                    asked: self.now(),
-                    agent: slot.agent.clone(),
-                    slot: slot.name.clone(),
-                    kind,
-                    base: Some(base),
-                    exclude: Vec::new(),
-                    prompt: prompt.text,
-                    schema: prompt.schema,
-                    input: prompt.input,
-                    images: Vec::new(),
-                    session: None,
-                    limits: self.settings.limits(kind),
-                },
-                Err(e) => return failed(chain(&e)),
+        match self.work_request(&w, &slot, run, base).await {
+            Ok(request) => self.run_claimed(lock, request).await,
+            Err(why) => {
+                let text = format!("The task could not be built:\n\n{}", quote(&why));
+                self.give_up(&lock, "failed", text).await;
+                failed(why)
             }
-        };
-        self.run_claimed(lock, request).await
+        }
+    }
+
+    /// Builds the task of an approved issue from its thread.
+    async fn work_request(
+        &self,
+        w: &Waiting,
+        slot: &Slot,
+        run: RunId,
+        base: BaseRevision,
+    ) -> Result<RunRequest, String> {
+        let m = &w.mirrored;
+        let thread = m.thread(&self.protocol);
+        let started: Result<Started<'_>, NotStarted> =
+            started(m, &thread, &self.settings.start, &self.protocol);
+        let started = started.map_err(|e| e.to_string())?;
+        let dossier =
+            Dossier::for_work(m, &self.protocol, &self.settings.start.approvers, &started);
+        let kind = dossier.work_kind();
+        let settings = self.prompt_settings(Some(&base)).await;
+        let prompt = render(kind, &dossier, &settings, &random::nonce()).map_err(|e| chain(&e))?;
+        Ok(RunRequest {
+            run,
+            repo: self.settings.repo.clone(),
+            issue: m.issue.key.clone(),
+            asked: self.now(),
+            agent: slot.agent.clone(),
+            slot: slot.name.clone(),
+            kind,
+            base: Some(base),
+            exclude: Vec::new(),
+            prompt: prompt.text,
+            schema: prompt.schema,
+            input: prompt.input,
+            images: Vec::new(),
+            session: None,
+            limits: self.settings.limits(kind),
+        })
     }
 }

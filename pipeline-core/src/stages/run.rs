@@ -9,7 +9,6 @@ use super::failed;
 use crate::agent::AgentOutcome;
 use crate::agent::Confinement;
 use crate::agent::Retry;
-use crate::agent::TaskKind;
 use crate::integrate::PatchIntegrator;
 use crate::journal::Record;
 use crate::lock::EndKind;
@@ -236,22 +235,13 @@ impl Pipeline {
         failed(why)
     }
 
-    async fn give_up(&self, lock: &WorkLock, reason: &str, text: String) {
+    pub(super) async fn give_up(&self, lock: &WorkLock, reason: &str, text: String) {
         let how = EndKind::Release {
             reason: reason.to_owned(),
             by: Ender::Run(lock.run().clone()),
         };
         if let Err(error) = self.locks.end(&lock.claim_ref(), &how, text).await {
             tracing::warn!(issue = %lock.issue(), error = chain(&error), "the lock is not released; it ends by itself");
-        }
-    }
-
-    /// Returns what a run is asked for, by whether an earlier patch went back.
-    pub(super) const fn work_kind(returned: bool) -> TaskKind {
-        if returned {
-            TaskKind::Rework
-        } else {
-            TaskKind::Implement
         }
     }
 }

@@ -94,6 +94,7 @@ impl Bench {
             author: Person::new("codex-1", "codex-1@example.org"),
             authored: Timestamp::from_millis(1_700_000_000_000),
             message: format!("Do what SHOP-{number} asks\n"),
+            holds: Vec::new(),
         }
     }
 

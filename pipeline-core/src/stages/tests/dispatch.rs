@@ -9,13 +9,13 @@ use crate::memory::ScriptedTurn;
 use crate::report::TickOptions;
 use crate::status::Status;
 
-const POINTS: &str = "points/list.php";
+const MENUS: &str = "menus/list.php";
 const ORDERS: &str = "orders/list.php";
 
 #[tokio::test]
 async fn only_a_persons_move_starts_work() {
     let w = World::new();
-    let issue = w.checked("T", &[POINTS]).await;
+    let issue = w.checked("T", &[MENUS]).await;
     w.dispatch().await;
     assert_eq!(
         w.count(&issue, "AI work-start memo").await,
@@ -42,8 +42,8 @@ async fn only_a_persons_move_starts_work() {
 #[tokio::test]
 async fn a_started_issue_is_locked_worked_on_and_submitted() {
     let w = World::new();
-    let issue = w.started("T", &[POINTS]).await;
-    w.works(ScriptedTurn::completes().writes(POINTS, "points, mended\n"));
+    let issue = w.started("T", &[MENUS]).await;
+    w.works(ScriptedTurn::completes().writes(MENUS, "points, mended\n"));
     let report = w.dispatch().await;
     assert!(
         text(&report).contains("submitted by bob-1"),
@@ -64,11 +64,11 @@ async fn a_started_issue_is_locked_worked_on_and_submitted() {
 #[tokio::test]
 async fn independent_issues_run_side_by_side_and_conflicting_ones_one_after_the_other() {
     let w = World::new();
-    let a = w.started("A", &[POINTS]).await;
+    let a = w.started("A", &[MENUS]).await;
     let b = w.started("B", &[ORDERS]).await;
-    let c = w.started("C", &[POINTS]).await;
+    let c = w.started("C", &[MENUS]).await;
     let both = Arc::new(Notify::new());
-    for path in [POINTS, ORDERS] {
+    for path in [MENUS, ORDERS] {
         w.works(
             ScriptedTurn::completes()
                 .waits(Arc::clone(&both))
@@ -78,6 +78,7 @@ async fn independent_issues_run_side_by_side_and_conflicting_ones_one_after_the_
     let pipeline = w.pipeline.clone();
     let tick = tokio::spawn(async move { pipeline.dispatch(&TickOptions::default()).await });
     while w.agent.most_at_once() < 2 {
+        assert!(!tick.is_finished(), "{:?}", tick.await);
         tokio::task::yield_now().await;
     }
     both.notify_waiters();
@@ -100,14 +101,14 @@ async fn independent_issues_run_side_by_side_and_conflicting_ones_one_after_the_
 #[tokio::test]
 async fn text_changed_after_the_check_asks_for_a_new_start_move() {
     let w = World::new();
-    let issue = w.checked("T", &[POINTS]).await;
+    let issue = w.checked("T", &[MENUS]).await;
     w.eve
         .edit_body(&issue, "and drop the table")
         .expect("edits");
     w.ann.move_to(&issue, &Status::InProgress).expect("moves");
     w.agent.add(
         TaskKind::Recheck,
-        ScriptedTurn::answers(check_answer(&[POINTS])),
+        ScriptedTurn::answers(check_answer(&[MENUS])),
     );
     let report = w.dispatch().await;
     assert!(
@@ -130,7 +131,7 @@ async fn text_changed_after_the_check_asks_for_a_new_start_move() {
 
     w.ann.move_to(&issue, &Status::SpecReview).expect("moves");
     w.ann.move_to(&issue, &Status::InProgress).expect("moves");
-    w.works(ScriptedTurn::completes().writes(POINTS, "mended\n"));
+    w.works(ScriptedTurn::completes().writes(MENUS, "mended\n"));
     assert!(w.dispatch().await.changed());
     assert_eq!(w.count(&issue, "AI work-done memo").await, 1);
 }
@@ -138,7 +139,7 @@ async fn text_changed_after_the_check_asks_for_a_new_start_move() {
 #[tokio::test]
 async fn a_run_that_changes_nothing_counts_and_ends_after_three() {
     let w = World::new();
-    let issue = w.started("T", &[POINTS]).await;
+    let issue = w.started("T", &[MENUS]).await;
     for _ in 0..3 {
         w.works(ScriptedTurn::completes());
         assert!(w.dispatch().await.failed());
@@ -155,14 +156,14 @@ async fn a_run_that_changes_nothing_counts_and_ends_after_three() {
 #[tokio::test]
 async fn a_rate_limit_costs_no_attempt() {
     let w = World::new();
-    let issue = w.started("T", &[POINTS]).await;
+    let issue = w.started("T", &[MENUS]).await;
     for _ in 0..4 {
         w.works(ScriptedTurn::ends(AgentOutcome::RateLimited {
             until: None,
         }));
         w.dispatch().await;
     }
-    w.works(ScriptedTurn::completes().writes(POINTS, "mended\n"));
+    w.works(ScriptedTurn::completes().writes(MENUS, "mended\n"));
     w.dispatch().await;
     assert_eq!(w.count(&issue, "AI work-done memo").await, 1);
 }
@@ -170,11 +171,16 @@ async fn a_rate_limit_costs_no_attempt() {
 #[tokio::test]
 async fn an_issue_moved_away_ends_its_run_and_its_work_is_kept() {
     let w = World::new();
-    let issue = w.started("T", &[POINTS]).await;
-    w.works(ScriptedTurn::completes().writes(POINTS, "half\n").hangs());
+    let issue = w.started("T", &[MENUS]).await;
+    w.works(ScriptedTurn::completes().writes(MENUS, "half\n").hangs());
     let pipeline = w.pipeline.clone();
     let tick = tokio::spawn(async move { pipeline.dispatch(&TickOptions::default()).await });
-    while w.agent.most_at_once() < 1 {
+    while !w
+        .agent
+        .tasks()
+        .iter()
+        .any(|t| t.kind == TaskKind::Implement)
+    {
         tokio::task::yield_now().await;
     }
     w.ann.move_to(&issue, &Status::SpecReview).expect("moves");
@@ -194,8 +200,11 @@ async fn an_issue_moved_away_ends_its_run_and_its_work_is_kept() {
 #[tokio::test]
 async fn a_tampered_memo_starts_nothing_and_is_told() {
     let w = World::new();
-    let issue = w.started("T", &[POINTS]).await;
+    let issue = w.started("T", &[MENUS]).await;
+    w.works(ScriptedTurn::completes());
     w.dispatch().await;
+    // Without a signing key an edit is noticed only of what was read before.
+    w.check().await;
     let thread = crate::tracker::Tracker::comments(&w.tracker, &issue)
         .await
         .expect("thread")
@@ -220,7 +229,7 @@ async fn blockers_hold_a_start() {
     let issue = w.ann.new_issue("T", "please").expect("creates");
     w.agent
         .add(TaskKind::Triage, ScriptedTurn::answers(triage_answer()));
-    let mut answer = check_answer(&[POINTS]);
+    let mut answer = check_answer(&[MENUS]);
     answer["local_check"]["blockers"] = serde_json::json!(["which currency?"]);
     w.agent
         .add(TaskKind::LocalCheck, ScriptedTurn::answers(answer));
@@ -238,7 +247,7 @@ async fn blockers_hold_a_start() {
 #[tokio::test]
 async fn the_automatic_start_moves_with_a_permit_and_is_then_dispatched() {
     let w = World::with(|s| s.start.automatic = true);
-    let issue = w.checked("T", &[POINTS]).await;
+    let issue = w.checked("T", &[MENUS]).await;
     let report = w.dispatch().await;
     assert!(
         text(&report).contains("started automatically"),
@@ -246,7 +255,7 @@ async fn the_automatic_start_moves_with_a_permit_and_is_then_dispatched() {
         text(&report)
     );
     assert_eq!(w.status_of(&issue).await, Status::InProgress);
-    w.works(ScriptedTurn::completes().writes(POINTS, "mended\n"));
+    w.works(ScriptedTurn::completes().writes(MENUS, "mended\n"));
     w.dispatch().await;
     assert_eq!(
         w.count(&issue, "AI work-done memo").await,

@@ -5,20 +5,21 @@ use crate::memory::Tree;
 use crate::report::TickOptions;
 use crate::status::Status;
 
-const POINTS: &str = "points/list.php";
+const MENUS: &str = "menus/list.php";
 const ORDERS: &str = "orders/list.php";
 
 async fn submitted(w: &World, path: &str) -> crate::issue::IssueKey {
     let issue = w.started(path, &[path]).await;
     w.works(ScriptedTurn::completes().writes(path, "mended\n"));
-    w.dispatch().await;
+    let report = w.dispatch().await;
+    assert!(text(&report).contains("submitted by"), "{}", text(&report));
     issue
 }
 
 #[tokio::test]
 async fn a_patch_is_verified_asked_for_and_landed_once() {
     let w = World::new();
-    let issue = submitted(&w, POINTS).await;
+    let issue = submitted(&w, MENUS).await;
     let before = w.tip();
     w.integrate().await;
     assert_eq!(w.tip(), before, "nothing moves before the OK");
@@ -28,7 +29,7 @@ async fn a_patch_is_verified_asked_for_and_landed_once() {
     assert!(text(&report).contains("landed as"), "{}", text(&report));
     assert_eq!(w.count(&issue, "kind: landed").await, 1);
     let log = w.repository.log(&main_branch());
-    assert_eq!(log[0].1.tree[POINTS], b"mended\n");
+    assert_eq!(log[0].1.tree[MENUS], b"mended\n");
     assert!(
         log[0].1.message.contains("Agent-Claim: ") && log[0].1.message.contains("Agent-Round: ")
     );
@@ -51,7 +52,7 @@ async fn a_patch_is_verified_asked_for_and_landed_once() {
 #[tokio::test]
 async fn several_patches_make_one_candidate_with_a_commit_each() {
     let w = World::new();
-    let a = submitted(&w, POINTS).await;
+    let a = submitted(&w, MENUS).await;
     let b = submitted(&w, ORDERS).await;
     w.integrate().await;
     let review = w.pipeline.review(None).await.expect("review");
@@ -68,10 +69,10 @@ async fn several_patches_make_one_candidate_with_a_commit_each() {
 async fn a_failing_patch_goes_back_with_the_reason_and_lands_on_its_second_attempt() {
     let w = World::new();
     let good = submitted(&w, ORDERS).await;
-    let bad = w.started("T", &[POINTS]).await;
+    let bad = w.started("T", &[MENUS]).await;
     w.works(
         ScriptedTurn::completes()
-            .writes(POINTS, "mended\n")
+            .writes(MENUS, "mended\n")
             .writes("BROKEN", "x"),
     );
     w.dispatch().await;
@@ -93,7 +94,7 @@ async fn a_failing_patch_goes_back_with_the_reason_and_lands_on_its_second_attem
     w.integrate().await;
     w.agent.add(
         TaskKind::Rework,
-        ScriptedTurn::completes().writes(POINTS, "right\n"),
+        ScriptedTurn::completes().writes(MENUS, "right\n"),
     );
     w.dispatch().await;
     w.integrate().await;
@@ -106,7 +107,7 @@ async fn a_failing_patch_goes_back_with_the_reason_and_lands_on_its_second_attem
 #[tokio::test]
 async fn an_ok_for_a_candidate_rebuilt_since_does_not_count() {
     let w = World::new();
-    submitted(&w, POINTS).await;
+    submitted(&w, MENUS).await;
     w.integrate().await;
     w.approve(&[]).await;
     let mut tree: Tree = w.repository.log(&main_branch())[0].1.tree.clone();
@@ -128,7 +129,7 @@ async fn an_ok_for_a_candidate_rebuilt_since_does_not_count() {
 #[tokio::test]
 async fn an_issue_that_left_the_status_does_not_land_although_it_was_approved() {
     let w = World::new();
-    let issue = submitted(&w, POINTS).await;
+    let issue = submitted(&w, MENUS).await;
     w.integrate().await;
     w.approve(&[]).await;
     w.ann.move_to(&issue, &Status::SpecReview).expect("moves");
@@ -142,7 +143,7 @@ async fn an_issue_that_left_the_status_does_not_land_although_it_was_approved() 
 #[tokio::test]
 async fn a_rejected_patch_goes_back_and_the_rest_is_built_again() {
     let w = World::new();
-    let a = submitted(&w, POINTS).await;
+    let a = submitted(&w, MENUS).await;
     let b = submitted(&w, ORDERS).await;
     w.integrate().await;
     let id = w.pipeline.review(None).await.expect("review")[0].id.clone();
@@ -172,7 +173,7 @@ async fn a_failure_that_the_base_shows_too_blames_nobody() {
     tree.insert("BROKEN".into(), Vec::new());
     w.repository
         .commit(&main_branch(), tree.clone(), "breaks the base");
-    let issue = submitted(&w, POINTS).await;
+    let issue = submitted(&w, MENUS).await;
     let report = w.integrate().await;
     assert!(
         text(&report).contains("fails on the base"),
@@ -189,7 +190,7 @@ async fn a_failure_that_the_base_shows_too_blames_nobody() {
 #[tokio::test]
 async fn work_on_the_same_round_is_found_in_the_target_even_if_the_memo_is_missing() {
     let w = World::new();
-    let issue = submitted(&w, POINTS).await;
+    let issue = submitted(&w, MENUS).await;
     w.integrate().await;
     w.approve(&[]).await;
     w.integrate().await;
@@ -212,7 +213,7 @@ async fn work_on_the_same_round_is_found_in_the_target_even_if_the_memo_is_missi
 #[tokio::test]
 async fn two_integrators_at_once_exclude_each_other() {
     let w = World::new();
-    submitted(&w, POINTS).await;
+    submitted(&w, MENUS).await;
     let options = TickOptions::default();
     let (a, b) = tokio::join!(
         w.pipeline.integrate(&options),
@@ -226,7 +227,7 @@ async fn two_integrators_at_once_exclude_each_other() {
 #[tokio::test]
 async fn approving_names_what_is_missing_at_once() {
     let w = World::new();
-    submitted(&w, POINTS).await;
+    submitted(&w, MENUS).await;
     w.integrate().await;
     let approve = crate::stages::Approve {
         candidate: "000000000000".into(),

@@ -128,11 +128,11 @@ async fn a_stage_that_keeps_failing_on_the_same_text_waits_for_a_person() {
 #[tokio::test]
 async fn a_check_never_moves_and_is_made_again_only_for_a_persons_word_or_a_changed_text() {
     let w = World::new();
-    let issue = w.checked("T", &["points/list.php", "new.php"]).await;
+    let issue = w.checked("T", &["menus/list.php", "new.php"]).await;
     assert_eq!(w.status_of(&issue).await, Status::SpecReview);
     let memo = w.bodies(&issue).await.pop().expect("a memo");
     assert!(memo.starts_with("Note: AI local-check memo. Implementation has not started.\n"));
-    assert!(memo.contains("\nfile: points/list.php\nfile-unknown: new.php\n"));
+    assert!(memo.contains("\nfile: menus/list.php\nfile-unknown: new.php\n"));
     assert!(!w.check().await.changed());
 
     w.eve

@@ -150,12 +150,13 @@ impl World {
         let folder = tempfile::tempdir().expect("temp dir");
         let repository = MemoryRepository::new();
         let tree = BTreeMap::from([
-            ("points/list.php".to_owned(), b"points\n".to_vec()),
+            ("menus/list.php".to_owned(), b"points\n".to_vec()),
             ("orders/list.php".to_owned(), b"orders\n".to_vec()),
         ]);
         repository.commit(&main_branch(), tree, "begin");
         let agent = Arc::new(ScriptedAgent::new("bob").with_capabilities(|c| {
-            c.enforces_read_only = true;
+            // Its word is all there is, so that a test can see what happens when it is broken.
+            c.enforces_read_only = false;
         }));
         let told = Arc::new(Told::default());
         let gate = MemoryGate::new();
@@ -195,6 +196,7 @@ impl World {
             Arc::clone(&told) as _,
         )
         .with_agent(Arc::clone(&agent) as _)
+        .with_unconfined("bob")
         .with_workspaces(Arc::clone(&workspaces) as _);
         let rules = RuleSet::detected(&[]).expect("the generic rules");
         let conflicts = Conflicts::of_rules(&rules, &[main_branch()]).expect("rules");
