@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use pipeline_agents::CommandAgent;
 use pipeline_agents::CommandAgentBuilder;
+use pipeline_core::BoxError;
 use pipeline_core::agent::Agent;
 use pipeline_core::agent::AgentError;
 use pipeline_core::agent::AgentOutcome;
@@ -71,6 +73,13 @@ impl Commands {
             .wrapper(wrapper)
     }
 
+    /// Makes a new, empty directory.
+    fn directory(&self) -> PathBuf {
+        let path = self.state.path().join(nonce());
+        fs::create_dir(&path).unwrap();
+        path
+    }
+
     /// Returns an agent that is a shell script, with the task on its standard input.
     fn script(&self, script: &str) -> CommandAgentBuilder {
         self.builder("/bin/sh").args(["-c", script])
@@ -102,21 +111,31 @@ impl Commands {
     }
 }
 
-impl AgentHarness for Commands {
+/// Makes the agents of the conformance suite, confined or not.
+#[derive(Debug)]
+struct Conforming<const CONFINED: bool>(Commands);
+
+#[async_trait]
+impl<const CONFINED: bool> AgentHarness for Conforming<CONFINED> {
+    async fn fresh() -> Result<Self, BoxError> {
+        // Where nothing can be confined the suite holds all the same, and what was left out is said.
+        let confined = if CONFINED { Commands::confined() } else { None };
+        Ok(Self(confined.unwrap_or_else(|| Commands::new(false))))
+    }
+
     fn agent(&self, behaviour: &Behaviour, reachable: &Path) -> Arc<dyn Agent> {
         let behaviour = serde_json::to_string(behaviour).unwrap();
         Arc::new(
-            self.builder(FAKE_AGENT)
+            self.0
+                .builder(FAKE_AGENT)
                 .write(reachable)
                 .arg(behaviour)
                 .build(),
         )
     }
 
-    fn directory(&self) -> PathBuf {
-        let path = self.state.path().join(nonce());
-        fs::create_dir(&path).unwrap();
-        path
+    fn directory(&self) -> Result<PathBuf, BoxError> {
+        Ok(self.0.directory())
     }
 
     fn runs_programs(&self) -> bool {
@@ -124,7 +143,7 @@ impl AgentHarness for Commands {
     }
 
     fn environment(&self) -> BTreeSet<String> {
-        // `PWD` and the like are what a wrapper's shell leaves.
+        // The last ones are what a wrapper's shell leaves.
         [
             "HOME",
             "TMPDIR",
@@ -144,14 +163,11 @@ impl AgentHarness for Commands {
 }
 
 mod unconfined {
-    pipeline_core::agent_conformance!(super::Commands::new(false));
+    pipeline_core::agent_conformance!(super::Conforming<false>);
 }
 
 mod confined {
-    pipeline_core::agent_conformance!(match super::Commands::confined() {
-        Some(harness) => harness,
-        None => return,
-    });
+    pipeline_core::agent_conformance!(super::Conforming<true>);
 }
 
 fn outcome(word: &str, more: &str) -> String {

@@ -101,19 +101,6 @@ where
     }
 }
 
-/// Runs one case that panics where a rule is broken, on a runtime of its own.
-///
-/// # Panics
-/// If the case does, or if no runtime can be had.
-#[doc(hidden)]
-pub fn run_to_end(case: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a test machine has the resources for a runtime")
-        .block_on(case);
-}
-
 /// Runs one case on a fresh harness.
 #[doc(hidden)]
 #[macro_export]

@@ -13,5 +13,3 @@ pub mod tracker;
 pub use self::case::Violation;
 #[doc(hidden)]
 pub use self::case::run;
-#[doc(hidden)]
-pub use self::case::run_to_end;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::BoxError;
 use crate::agent::RunId;
 use crate::agent::RunLimits;
 use crate::agent::Unwatched;
@@ -17,15 +18,13 @@ struct Scripted {
     root: tempfile::TempDir,
 }
 
-impl Scripted {
-    fn new() -> Self {
-        Self {
-            root: tempfile::tempdir().unwrap(),
-        }
-    }
-}
-
+#[async_trait]
 impl AgentHarness for Scripted {
+    async fn fresh() -> Result<Self, BoxError> {
+        let root = tempfile::tempdir()?;
+        Ok(Self { root })
+    }
+
     fn agent(&self, behaviour: &Behaviour, _reachable: &Path) -> Arc<dyn Agent> {
         let wrong = || {
             ScriptedTurn::ends(AgentOutcome::SchemaViolation {
@@ -59,10 +58,10 @@ impl AgentHarness for Scripted {
         )
     }
 
-    fn directory(&self) -> PathBuf {
+    fn directory(&self) -> Result<PathBuf, BoxError> {
         let path = self.root.path().join(crate::random::nonce());
-        std::fs::create_dir(&path).unwrap();
-        path
+        std::fs::create_dir(&path)?;
+        Ok(path)
     }
 
     fn runs_programs(&self) -> bool {
@@ -88,7 +87,7 @@ fn fits(answer: &serde_json::Value) -> bool {
 }
 
 mod conformance {
-    crate::agent_conformance!(super::Scripted::new());
+    crate::agent_conformance!(super::Scripted);
 }
 
 fn task(kind: TaskKind) -> AgentTask {
