@@ -58,6 +58,27 @@ pub(super) fn inserts(delta: &[u8]) -> Vec<&[u8]> {
     inserted
 }
 
+/// Returns what a delta makes of its source; `None` where the two do not fit together.
+pub(super) fn applied(source: &[u8], delta: &[u8]) -> Option<Vec<u8>> {
+    let (sizes, mut rest) = header(delta)?;
+    if !is_well_formed(delta) || usize::try_from(sizes.source) != Ok(source.len()) {
+        return None;
+    }
+    let mut made = Vec::new();
+    while let Some((instruction, after)) = instruction(rest) {
+        rest = after;
+        match instruction {
+            Instruction::Insert(bytes) => made.extend_from_slice(bytes),
+            Instruction::Copy { offset, length } => {
+                let start = usize::try_from(offset).ok()?;
+                let end = start.checked_add(usize::try_from(length).ok()?)?;
+                made.extend_from_slice(source.get(start..end)?);
+            }
+        }
+    }
+    Some(made)
+}
+
 fn header(delta: &[u8]) -> Option<(Sizes, &[u8])> {
     let (source, rest) = size(delta)?;
     let (result, rest) = size(rest)?;
@@ -111,9 +132,21 @@ fn instruction(bytes: &[u8]) -> Option<(Instruction<'_>, &[u8])> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::applied;
     use super::inserts;
     use super::is_well_formed;
     use super::sizes;
+
+    #[test]
+    fn a_delta_is_applied_to_the_source_it_names_only() {
+        let copy_two_insert_one = [4, 3, 0b1001_0001, 1, 2, 1, b'x'];
+        assert_eq!(
+            applied(b"abcd", &copy_two_insert_one).as_deref(),
+            Some(&b"bcx"[..])
+        );
+        assert_eq!(applied(b"abcde", &copy_two_insert_one), None);
+        assert_eq!(applied(b"abcd", &[4, 9, 0b1001_0000, 2]), None);
+    }
 
     #[test]
     fn a_delta_must_make_exactly_what_it_says() {

@@ -37,6 +37,7 @@
 //! # Ok::<(), patch::PatchRefusal>(())
 //! ```
 
+mod apply;
 mod binary;
 mod delta;
 mod entry;

@@ -1,5 +1,7 @@
 //! One patch becomes one commit, without any checkout.
 
+use std::collections::BTreeSet;
+
 use pipeline_core::integrate::ApplyOutcome;
 use pipeline_core::integrate::CandidateCommit;
 use pipeline_core::integrate::Submission;
@@ -102,12 +104,11 @@ pub(crate) async fn build(
         .flat_map(|change| [&change.old_path, &change.new_path])
         .flatten()
         .collect();
-    let mut holds = options
-        .holds
-        .as_ref()
-        .map(|find| find(&parsed))
-        .unwrap_or_default();
+    let mut holds = submission.holds.clone();
+    holds.extend(options.holds.iter().flat_map(|find| find(&parsed)));
     holds.extend(filters::holds(repository, objects, options, [tree, &new], &paths).await?);
+    let mut seen = BTreeSet::new();
+    holds.retain(|hold| seen.insert(hold.id().to_owned()));
     let mut touched: Vec<String> = paths.iter().map(|path| shown(path.as_bytes())).collect();
     touched.dedup();
     let drift = touched

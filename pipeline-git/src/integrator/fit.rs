@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pipeline_core::patch::BinaryPayload;
 use pipeline_core::patch::BlobId;
 use pipeline_core::patch::ChangeKind;
 use pipeline_core::patch::Content;
 use pipeline_core::patch::FileMode;
 use pipeline_core::patch::FilePatch;
-use pipeline_core::patch::Hunk;
-use pipeline_core::patch::LineKind;
 use pipeline_core::patch::ParsedPatch;
 
 use crate::error::GitError;
@@ -120,78 +117,16 @@ async fn result(
     file: &FilePatch<'_>,
     old: Option<&Entry>,
 ) -> Result<Option<Oid>, GitError> {
-    let versions = match &file.content {
-        Content::Unchanged => match old {
-            Some(entry) => return Ok(Some(entry.oid)),
-            None => vec![Vec::new()],
-        },
-        Content::Text(hunks) => {
-            let before = match old {
-                Some(entry) => objects.blob(&entry.oid).await?,
-                None => Vec::new().into(),
-            };
-            patched(&before, hunks)
-        }
-        Content::Binary(change) => match &change.forward.payload {
-            BinaryPayload::Literal(content) => vec![content.clone()],
-            _ => return Ok(None),
-        },
-        _ => return Ok(None),
+    if let (Content::Unchanged, Some(entry)) = (&file.content, old) {
+        return Ok(Some(entry.oid));
+    }
+    let before = match old {
+        Some(entry) => objects.blob(&entry.oid).await?,
+        None => Vec::new().into(),
     };
-    for content in versions {
-        let announced = match &file.new_id {
-            Some(id) => is(id, &objects.name_of(&content)?),
-            None => content.is_empty(),
-        };
-        if announced {
-            return objects.write(Kind::Blob, content).map(Some);
-        }
-    }
-    Ok(None)
-}
-
-/// Applies hunks where they say they belong.
-///
-/// Whether the last line ends in a newline is told by the name of the result, so both versions are
-/// returned. Nothing is returned when a line of the old side is another one.
-fn patched(old: &[u8], hunks: &[Hunk<'_>]) -> Vec<Vec<u8>> {
-    let mut lines = old.split_inclusive(|b| *b == b'\n');
-    let mut new = Vec::with_capacity(old.len() + 256);
-    let mut next_line = 1_u32;
-    for hunk in hunks {
-        // An empty old side names the line before it.
-        let starts = hunk
-            .old
-            .start
-            .saturating_add(u32::from(hunk.old.count == 0));
-        while next_line < starts {
-            let Some(line) = lines.next() else {
-                return Vec::new();
-            };
-            new.extend_from_slice(line);
-            next_line += 1;
-        }
-        for line in hunk.lines() {
-            if line.kind == LineKind::Added {
-                new.extend_from_slice(line.text);
-                new.push(b'\n');
-                continue;
-            }
-            let Some(found) = lines.next() else {
-                return Vec::new();
-            };
-            next_line += 1;
-            if found.strip_suffix(b"\n").unwrap_or(found) != line.text {
-                return Vec::new();
-            }
-            if line.kind == LineKind::Context {
-                new.extend_from_slice(found);
-            }
-        }
-    }
-    lines.for_each(|line| new.extend_from_slice(line));
-    let unended = new.strip_suffix(b"\n").map(<[u8]>::to_vec);
-    std::iter::once(new).chain(unended).collect()
+    file.applied_to(&before)
+        .map(|content| objects.write(Kind::Blob, content))
+        .transpose()
 }
 
 /// Applies a patch by git itself, on an index that holds nothing but the touched paths.

@@ -189,16 +189,6 @@ impl Objects {
         Ok(None)
     }
 
-    /// Returns the name that a blob with this content has.
-    pub(crate) fn name_of(&self, content: &[u8]) -> Result<Oid, GitError> {
-        self.format()
-            .name_of(Kind::Blob, content)
-            .map_err(|source| GitError::BadObject {
-                oid: "of the patch".to_owned(),
-                source: source.into(),
-            })
-    }
-
     /// Names a file that goes with the quarantine.
     pub(crate) fn scratch(&self, kind: &str) -> PathBuf {
         self.quarantine.join(format!("{kind}-{}", nonce()))

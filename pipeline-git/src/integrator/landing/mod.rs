@@ -89,7 +89,7 @@ impl<'a> Landing<'a> {
     pub(crate) async fn land(&self) -> Result<LandOutcome, GitError> {
         match refs::find(self.repository, &self.branch()).await? {
             Some(tip) if tip == self.old => {}
-            Some(tip) if tip == self.new => return self.roll_forward().await,
+            Some(tip) if tip == self.new => return self.complete_now().await,
             _ => return Ok(LandOutcome::BaseMoved),
         }
         let checkouts = match checkouts::find(self.repository, &self.plan.target).await? {
@@ -130,7 +130,7 @@ impl<'a> Landing<'a> {
                 // A file was changed in the moment between; what can be done is done path by path.
                 Err(_refused) => {
                     drop(index);
-                    return self.roll_forward().await;
+                    return self.complete_now().await;
                 }
             }
         }
@@ -249,6 +249,14 @@ impl<'a> Landing<'a> {
             .map(|_| ())
     }
 
+    /// Completes a landing from within: to wait would say that no ref has moved.
+    async fn complete_now(&self) -> Result<LandOutcome, GitError> {
+        Ok(match self.roll_forward().await? {
+            LandOutcome::Waits { reason } => LandOutcome::EditedMeanwhile { detail: reason },
+            outcome => outcome,
+        })
+    }
+
     /// Completes a landing whose ref has moved: only if every touched path is what it was before,
     /// what it is to become, or missing.
     pub(crate) async fn roll_forward(&self) -> Result<LandOutcome, GitError> {
@@ -263,16 +271,16 @@ impl<'a> Landing<'a> {
         let checkouts = match checkouts::find(self.repository, &self.plan.target).await? {
             Found::Checkouts(checkouts) => checkouts,
             Found::Waits(reason) => {
-                return Ok(LandOutcome::EditedMeanwhile {
-                    detail: moved(&reason),
+                return Ok(LandOutcome::Waits {
+                    reason: moved(&reason),
                 });
             }
         };
         let held = match hold(self.repository, &checkouts).await? {
             Held::All(held) => held,
             Held::Busy(path) => {
-                return Ok(LandOutcome::EditedMeanwhile {
-                    detail: moved(&busy(&path)),
+                return Ok(LandOutcome::Waits {
+                    reason: moved(&busy(&path)),
                 });
             }
         };

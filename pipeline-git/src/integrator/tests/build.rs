@@ -1,5 +1,7 @@
 use std::os::unix::fs::symlink;
 
+use pipeline_core::protected::HoldKind;
+
 use super::*;
 
 #[tokio::test]
@@ -223,7 +225,7 @@ async fn what_the_team_holds_and_what_a_filter_would_touch_is_held() {
             .files()
             .iter()
             .any(|file| file.path().as_str() == Some("app/a.txt"));
-        let kind = pipeline_core::protected::HoldKind::Class("team".to_owned());
+        let kind = HoldKind::Class("team".to_owned());
         let hold = Hold::new(
             kind,
             "t1".to_owned(),
@@ -243,10 +245,15 @@ async fn what_the_team_holds_and_what_a_filter_would_touch_is_held() {
         fixture.write("x.bin", "2\n");
     });
     let mut session = bench.session().await;
-    session
-        .apply(&bench.submission(1, patch.clone()), &[])
-        .await
-        .expect("tried");
+    let mut submission = bench.submission(1, patch.clone());
+    let command = Hold::new(
+        HoldKind::Protected("db".to_owned()),
+        "c1".to_owned(),
+        "rule".to_owned(),
+        "DROP".to_owned(),
+    );
+    submission.holds = vec![command.clone(), command];
+    session.apply(&submission, &[]).await.expect("tried");
     let holds: Vec<_> = session
         .candidate()
         .expect("waits")
@@ -256,6 +263,7 @@ async fn what_the_team_holds_and_what_a_filter_would_touch_is_held() {
     assert_eq!(
         holds,
         [
+            "db: DROP (--protected c1)",
             "team: app/a.txt (--allow team)",
             "filter: x.bin goes through the filter `lfs` (--allow filter)",
         ]
