@@ -7,6 +7,7 @@ use std::sync::Arc;
 use regex::{RegexSet, RegexSetBuilder};
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::coupling::Coupling;
 use super::fold::without_words;
 use super::pattern::Pattern;
 use super::rules::{CompiledList, CompiledRule, Part, RuleSet, RulesError, Unclassified};
@@ -30,6 +31,7 @@ pub struct RuleConflicts {
     aliases: BTreeMap<AreaClass, BTreeMap<String, String>>,
     unclassified: Unclassified,
     names: FixedRules,
+    coupling: Coupling,
 }
 
 /// The rules that hold without a line in any file.
@@ -110,6 +112,7 @@ impl RuleConflicts {
             modes,
             aliases,
             unclassified,
+            coupling: Coupling::default(),
             names: FixedRules {
                 same_file: "the same file".into(),
                 directory: "unclassified = directory".into(),
@@ -189,6 +192,12 @@ impl RuleConflicts {
             .get(&class)
             .copied()
             .unwrap_or_else(|| default_mode(class))
+    }
+
+    /// Lets who declares a file also claim the files that change with it.
+    #[must_use]
+    pub fn with_coupling(self, coupling: Coupling) -> Self {
+        Self { coupling, ..self }
     }
 
     /// Returns the target branch that the detector speaks for.
@@ -422,6 +431,20 @@ impl ConflictDetector for RuleConflicts {
             let classified = self.classify(path);
             for (class, key, mode, rule) in classified.claims {
                 all.claim(key, class.into(), mode, &rule, Some(path));
+            }
+            for coupled in self.coupling.of(path) {
+                let rule = format!(
+                    "changed together in {} of the {} commits of `{path}`",
+                    coupled.together, coupled.of
+                );
+                let key = ConflictKey::path(coupled.path.clone());
+                all.claim(
+                    key,
+                    ConflictClass::Path,
+                    Mode::PerKey,
+                    &rule.into(),
+                    Some(path),
+                );
             }
             match self.unclassified {
                 _ if classified.known => {}

@@ -33,6 +33,7 @@
 //! ```
 
 mod areas;
+pub mod coupling;
 mod detector;
 mod fold;
 mod index;
@@ -42,6 +43,7 @@ pub mod planner;
 pub mod preset;
 mod resources;
 mod rules;
+pub mod watch;
 mod words;
 
 use std::fmt::{self, Debug};

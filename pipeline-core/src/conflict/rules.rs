@@ -11,9 +11,11 @@ pub use file::{
     AllowRule, AreaRule, DenyRule, PresetChoice, PresetUse, RuleFile, TargetRules, Unclassified,
 };
 
+use super::coupling::CouplingRules;
 use super::detector::RuleConflicts;
 use super::pattern::{Pattern, PatternError};
 use super::preset;
+use super::watch::WatchPolicy;
 use super::{AreaClass, Fold, Mode};
 use crate::footprint::RepoPath;
 
@@ -147,6 +149,10 @@ pub(super) struct Effective {
     allows: Vec<(String, AllowRule)>,
     denies: Vec<(String, DenyRule)>,
     pub(super) targets: Vec<TargetRules>,
+    coupling: CouplingRules,
+    /// What is done when runs collide changes no key, so it is no part of the digest.
+    #[serde(skip)]
+    watch: WatchPolicy,
 }
 
 /// A rule with its patterns compiled.
@@ -333,6 +339,18 @@ impl RuleSet {
         hex::encode(hasher.finalize())
     }
 
+    /// Returns whether and how files that change together count as one area.
+    #[must_use]
+    pub const fn coupling(&self) -> &CouplingRules {
+        &self.effective.coupling
+    }
+
+    /// Returns what is done when runs collide.
+    #[must_use]
+    pub const fn watch(&self) -> WatchPolicy {
+        self.effective.watch
+    }
+
     /// Returns the presets that the rules were built on.
     #[must_use]
     pub fn presets(&self) -> &[PresetUse] {
@@ -358,6 +376,11 @@ impl Effective {
     ) -> Result<(), RulesError> {
         self.unclassified = file.unclassified.unwrap_or(self.unclassified);
         self.fold = file.fold.unwrap_or(self.fold);
+        self.coupling = file
+            .coupling
+            .clone()
+            .unwrap_or_else(|| self.coupling.clone());
+        self.watch = file.watch.unwrap_or(self.watch);
         self.modes.extend(&file.modes);
         for (class, aliases) in &file.aliases {
             self.aliases

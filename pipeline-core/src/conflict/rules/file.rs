@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::RulesError;
+use crate::conflict::coupling::CouplingRules;
+use crate::conflict::watch::WatchPolicy;
 use crate::conflict::{AreaClass, Fold, Mode};
 
 /// A rules file.
@@ -56,6 +58,10 @@ pub struct RuleFile {
     pub fold: Option<Fold>,
     /// Other names for the same thing, by class; both sides are folded.
     pub aliases: BTreeMap<AreaClass, BTreeMap<String, String>>,
+    /// Whether and how files that change together count as one area.
+    pub coupling: Option<CouplingRules>,
+    /// What is done when runs collide.
+    pub watch: Option<WatchPolicy>,
     /// The rules that classify paths.
     #[serde(rename = "rule")]
     pub rules: Vec<AreaRule>,
