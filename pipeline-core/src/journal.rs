@@ -114,6 +114,12 @@ pub enum Record {
     ShipIntent {
         /// The commit.
         commit: String,
+        /// The digest of the deploy rules it ships under.
+        #[serde(default)]
+        rules: String,
+        /// Who permitted it.
+        #[serde(default)]
+        by: String,
     },
     /// A shipping command has ended.
     ShipDone {

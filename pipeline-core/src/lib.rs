@@ -30,6 +30,7 @@ pub mod report;
 pub mod runner;
 pub mod secret;
 pub mod settings;
+pub mod ship;
 pub mod stages;
 pub mod start;
 pub mod status;

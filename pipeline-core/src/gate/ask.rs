@@ -1,6 +1,5 @@
 //! Asking every gate, and minting the proof.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use super::Approvable;
@@ -15,6 +14,7 @@ use super::NotApproved;
 use super::Ship;
 use crate::integrate::Candidate;
 use crate::issue::IssueKey;
+use crate::report::chain;
 use crate::workspace::CommitId;
 
 /// What asking the gates came to.
@@ -126,9 +126,11 @@ async fn collect<K: Approvable>(
     {
         return Err(first);
     }
-    ignored.extend(failed.iter().map(|e| sentence(e)));
+    ignored.extend(failed.iter().map(|e| chain(e)));
     if gates.is_empty() {
-        how.push("no gate is configured, so nobody can give an OK: set [gates] ok".to_owned());
+        how.push(
+            "no gate is configured, so nobody can give an OK: set [gates] local_ok".to_owned(),
+        );
     }
     Ok(if reasons.is_empty() {
         Asked::Pending { how, ignored }
@@ -139,17 +141,6 @@ async fn collect<K: Approvable>(
             ignored,
         }
     })
-}
-
-fn sentence(error: &dyn Error) -> String {
-    let mut out = error.to_string();
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        out.push_str(": ");
-        out.push_str(&e.to_string());
-        cause = e.source();
-    }
-    out
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ pub struct FolderGate {
     folder: PathBuf,
     /// The state directory, for a folder that must lie outside of it.
     owner_of: Option<PathBuf>,
+    /// What people type to run the pipeline.
+    command: String,
 }
 
 /// Why an OK could not be written down.
@@ -86,6 +88,7 @@ impl FolderGate {
         Self {
             folder: folder.into(),
             owner_of: None,
+            command: "issue-pipeline".to_owned(),
         }
     }
 
@@ -95,7 +98,15 @@ impl FolderGate {
         Self {
             folder: folder.into(),
             owner_of: Some(state.into()),
+            command: "issue-pipeline".to_owned(),
         }
+    }
+
+    /// Sets what people type to run the pipeline; `issue-pipeline` otherwise.
+    #[must_use]
+    pub fn with_command(mut self, command: impl Into<String>) -> Self {
+        self.command = command.into();
+        self
     }
 
     /// Writes an OK down, whole and synced; an earlier one on the same subject is replaced.
@@ -251,11 +262,14 @@ impl FolderGate {
     }
 
     fn how(&self, request: &GateRequest) -> String {
+        let pipeline = &self.command;
         let command = match request {
             GateRequest::LocalOk { candidate, .. } => {
-                format!("issue-pipeline approve {}", candidate.short())
+                format!("{pipeline} approve {}", candidate.short())
             }
-            GateRequest::Ship { commit, .. } => format!("issue-pipeline ship {}", commit.short()),
+            GateRequest::Ship { commit, .. } => {
+                format!("{pipeline} ship {} --permit", commit.as_str())
+            }
         };
         match self.owner_of {
             None => format!("run `{command}` on a terminal of this machine"),

@@ -154,7 +154,7 @@ async fn no_gate_and_no_readable_gate_approve_nothing() {
     let Asked::Pending { how, .. } = asked(Vec::new()).await else {
         panic!("not pending");
     };
-    insta::assert_snapshot!(how.join("\n"), @"no gate is configured, so nobody can give an OK: set [gates] ok");
+    insta::assert_snapshot!(how.join("\n"), @"no gate is configured, so nobody can give an OK: set [gates] local_ok");
     let gates: Vec<Arc<dyn Gate>> = vec![place(unreadable()), place(unreadable())];
     let error = ask(&gates, &candidate(&["A-1"]))
         .await
