@@ -48,7 +48,13 @@ pub async fn main() -> ExitCode {
     log_to_stderr(&arguments, &around);
     let no_color = around.variable("NO_COLOR").is_some();
     let out = Output::standard(arguments.json, no_color);
-    let result = run(arguments, around, out.clone()).await;
+    let watching = matches!(arguments.command, Command::Watch(_));
+    let result = match interrupt::until_asked_to_end(run(arguments, around, out.clone())).await {
+        Ok(Some(result)) => result,
+        // Being stopped is how a watch ends; anything else was cut short.
+        Ok(None) => Ok(if watching { Exit::Done } else { Exit::Interrupted }),
+        Err(error) => Err(error.into()),
+    };
     end(&out, result)
 }
 

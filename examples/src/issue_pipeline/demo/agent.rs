@@ -1,41 +1,66 @@
 //! The agent of the demo: a program that reads a task, answers, and really edits files. It has no model.
 
 use std::io;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use pipeline_core::agent::AgentTask;
 use pipeline_core::agent::TaskKind;
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
 
 use super::work;
 use super::work::Edit;
 use super::work::Work;
+use crate::terminal::Output;
 
 /// How long the agent thinks about an implementation: long enough for runs to overlap visibly.
 const THINKING: Duration = Duration::from_millis(600);
 
-/// What the agent says at the end.
-#[derive(Debug, PartialEq)]
-pub(super) struct Reply {
-    /// The answer a schema was given for; `null` where the work is in the files.
-    pub(super) answer: Value,
-    /// What it says to people.
-    pub(super) message: String,
+/// The most of a task that is read.
+const LARGEST: u64 = 16 << 20;
+
+/// What the agent reads of a task.
+#[derive(Debug, Deserialize)]
+struct Task {
+    kind: TaskKind,
+    prompt: String,
+    input: Value,
 }
 
-/// Does the task: answers, and edits the files of its working directory where the task asks for work.
+/// What the agent says at the end.
+#[derive(Debug, PartialEq)]
+struct Reply {
+    /// The answer a schema was given for; `null` where the work is in the files.
+    answer: Value,
+    /// What it says to people.
+    message: String,
+}
+
+/// Reads the task from standard input, does it in the current directory, and prints the outcome.
 ///
 /// # Errors
-/// If a file is not as the work expects it, or cannot be written.
-pub(super) fn act(task: &AgentTask) -> io::Result<Reply> {
+/// If the task cannot be read, or a file is not as the work expects it.
+pub(super) fn run(out: &Output) -> io::Result<()> {
+    let task: Task = serde_json::from_reader(io::stdin().lock().take(LARGEST))?;
+    let reply = act(&task, Path::new("."), THINKING)?;
+    let outcome = json!({
+        "v": 1,
+        "outcome": "completed",
+        "answer": reply.answer,
+        "message": reply.message,
+    });
+    out.raw(format!("{outcome}\n").as_bytes())
+}
+
+/// Does the task: answers, and edits the files below `root` where the task asks for work.
+fn act(task: &Task, root: &Path, thinking: Duration) -> io::Result<Reply> {
     let said = format!("{}\n{}", task.prompt, task.input);
     let work = work::named_in(&said);
     match (task.kind, work) {
         (TaskKind::Implement | TaskKind::Rework, Some(work)) => {
-            let root = task.workdir.as_deref().unwrap_or(Path::new("."));
-            std::thread::sleep(THINKING);
+            std::thread::sleep(thinking);
             let first = task.kind == TaskKind::Implement;
             let edits = work.first_attempt.filter(|_| first).unwrap_or(work.edits);
             for edit in edits {
@@ -43,7 +68,7 @@ pub(super) fn act(task: &AgentTask) -> io::Result<Reply> {
             }
             Ok(Reply {
                 answer: Value::Null,
-                message: format!("{} Done.", work.understood),
+                message: work.done.to_owned(),
             })
         }
         (TaskKind::Triage, work) => Ok(answer(triage(work))),

@@ -1,0 +1,76 @@
+//! `pause` and `resume`: a file in the state directory that every stage looks at before it begins.
+
+use pipeline_core::clock::Clock as _;
+use pipeline_core::clock::SystemClock;
+use pipeline_core::clock::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Context;
+use super::Exit;
+use super::Failure;
+use super::arguments::PauseArguments;
+use super::issue::whoever;
+use crate::surroundings::StateDir;
+use crate::surroundings::StateDirError;
+use crate::terminal::escape_line;
+
+const FILE: &str = "paused.json";
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Paused {
+    by: String,
+    at: Timestamp,
+    reason: Option<String>,
+}
+
+impl Paused {
+    /// Returns the pause that is in force; a file that cannot be understood is one too.
+    pub(super) fn read(state: &StateDir) -> Result<Option<Self>, StateDirError> {
+        let Some(bytes) = state.read(FILE)? else {
+            return Ok(None);
+        };
+        let unclear = || Self {
+            by: "somebody".to_owned(),
+            at: Timestamp::EPOCH,
+            reason: Some("paused.json cannot be understood".to_owned()),
+        };
+        Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| unclear())))
+    }
+
+    /// Returns the sentence.
+    pub(super) fn sentence(&self) -> String {
+        let reason = self.reason.as_ref().map_or_else(String::new, |r| format!(" ({})", escape_line(r)));
+        let by = escape_line(&self.by);
+        format!("paused by {by} since {}{reason}: `issue-pipeline resume` goes on", self.at)
+    }
+}
+
+pub(super) fn pause(context: &Context, arguments: &PauseArguments) -> Result<Exit, Failure> {
+    let workplace = context.workplace()?;
+    workplace.state.prepare()?;
+    let paused = Paused {
+        by: whoever(&context.around).unwrap_or_else(|_| "somebody".to_owned()),
+        at: SystemClock.now(),
+        reason: arguments.reason.clone(),
+    };
+    let bytes = serde_json::to_vec(&paused).expect("texts are JSON");
+    workplace.state.write(FILE, &bytes)?;
+    context.out.line("nothing new begins; what runs goes on")?;
+    context.out.result(&paused)?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn resume(context: &Context) -> Result<Exit, Failure> {
+    let workplace = context.workplace()?;
+    let was = Paused::read(&workplace.state)?;
+    if was.is_some() {
+        std::fs::remove_file(workplace.state.path().join(FILE))?;
+        context.out.line("stages begin again")?;
+    } else {
+        context.out.line("it was not paused")?;
+    }
+    context.out.result(&serde_json::json!({ "was": was }))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,104 @@
+//! `status` and `explain`: where everything stands, and why one issue does not move.
+
+use std::sync::Arc;
+
+use pipeline_core::issue::IssueKey;
+use pipeline_core::stages::StatusReport;
+use serde::Serialize;
+
+use super::Context;
+use super::Exit;
+use super::Failure;
+use super::pause::Paused;
+use super::teller::Teller;
+use crate::compose;
+use crate::compose::Composed;
+use crate::terminal::Output;
+use crate::terminal::Style;
+use crate::terminal::escape_line;
+use crate::workplace::Workplace;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    status: StatusReport,
+    paused: Option<Paused>,
+}
+
+async fn composed(context: &Context, workplace: &Workplace) -> Result<Composed, Failure> {
+    let teller = Teller::new(workplace.name(), context.out.progress().clone());
+    Ok(compose::compose(workplace, &context.around, Arc::new(teller)).await?)
+}
+
+pub(super) async fn status(context: &Context) -> Result<Exit, Failure> {
+    let workplace = context.workplace()?;
+    let composed = composed(context, &workplace).await?;
+    let report = Report {
+        status: composed.pipeline.status().await?,
+        paused: Paused::read(&workplace.state)?,
+    };
+    tell(&context.out, &report)?;
+    context.out.result(&report)?;
+    Ok(Exit::Done)
+}
+
+fn tell(out: &Output, report: &Report) -> Result<(), Failure> {
+    if let Some(paused) = &report.paused {
+        out.line(out.paint(Style::Warn, &paused.sentence()))?;
+    }
+    let mut last = None;
+    for line in &report.status.issues {
+        if last != Some(&line.status) {
+            out.line(out.paint(Style::Bold, &escape_line(line.status.name())))?;
+            last = Some(&line.status);
+        }
+        out.line(format!("  {:>4}  {}", line.issue, escape_line(&line.title)))?;
+        out.line(out.paint(Style::Faint, &format!("        {}", escape_line(&line.next))))?;
+    }
+    if report.status.issues.is_empty() {
+        out.line("no issue is in scope")?;
+    }
+    for claim in &report.status.claims {
+        let state = match (claim.revoked, claim.submitted) {
+            (true, _) => "ended by hand, blocks until",
+            (_, true) => "patch submitted, held until",
+            _ => "at work, held until",
+        };
+        out.line(format!("claim {}  issue {} in {}: {state} {}", claim.claim, claim.issue, escape_line(&claim.slot), claim.until))?;
+    }
+    for run in &report.status.running {
+        out.line(format!("run {}  issue {} in {} since {}", run.run, run.issue, escape_line(&run.slot), run.began))?;
+    }
+    for candidate in &report.status.candidates {
+        out.line(format!("candidate {candidate} waits: `issue-pipeline review {candidate}`"))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn explain(context: &Context, issue: &IssueKey) -> Result<Exit, Failure> {
+    let workplace = context.workplace()?;
+    let explanation = composed(context, &workplace).await?.pipeline.explain(issue).await?;
+    let out = &context.out;
+    let line = &explanation.line;
+    let head = format!("{}  {}", line.issue, escape_line(&line.title));
+    out.line(out.paint(Style::Bold, &head))?;
+    out.line(format!("{}: {}", escape_line(line.status.name()), escape_line(&line.next)))?;
+    if !explanation.in_scope {
+        out.line(out.paint(Style::Warn, "it is outside [scope], so no stage looks at it"))?;
+    }
+    for (question, answer) in &explanation.readiness {
+        let style = if answer == "yes" { Style::Good } else { Style::Warn };
+        out.line(format!("  {:<28} {}", escape_line(question), out.paint(style, &escape_line(answer))))?;
+    }
+    for key in &explanation.resources {
+        out.line(format!("  would hold   {}", escape_line(key)))?;
+    }
+    for reason in &explanation.blocked_by {
+        out.line(format!("  waits for    {}", escape_line(reason)))?;
+    }
+    for memo in &explanation.tampered {
+        out.line(out.paint(Style::Bad, &format!("  not trusted  {}", escape_line(memo))))?;
+    }
+    out.result(&explanation)?;
+    Ok(Exit::Done)
+}
