@@ -1,7 +1,234 @@
 //! From a configuration to a pipeline: every part once, in the order it is needed.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::path::Path;
+mod agents;
+mod repository;
+mod settings;
+
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use pipeline_core::clock::Clock;
+use pipeline_core::clock::SystemClock;
+use pipeline_core::event::Observer;
+use pipeline_core::failure::RuleBasedAnalyzer;
+use pipeline_core::gate::FolderGate;
+use pipeline_core::gate::Gate;
+use pipeline_core::gate::TrackerGate;
+use pipeline_core::journal::FileJournal;
+use pipeline_core::journal::Journal;
+use pipeline_core::journal::JournalError;
+use pipeline_core::memo::SigningKeys;
+use pipeline_core::mirror::Mirror;
+use pipeline_core::pipeline::Pipeline;
+use pipeline_core::runner::LocalRunner;
+use pipeline_core::runner::RunTable;
+use pipeline_core::runner::RunnerError;
+use pipeline_core::secret::Redactor;
+use pipeline_core::stages::Failures;
+use pipeline_core::thread::Protocol;
+use pipeline_core::tracker::Tracker;
+use pipeline_core::tracker::TrackerError;
+use pipeline_trackers::local::Actor;
+use pipeline_trackers::local::LocalTracker;
+
+use crate::config::model::Place;
+use crate::surroundings::SecretError;
+use crate::surroundings::StateDirError;
+use crate::surroundings::Surroundings;
+use crate::workplace::Workplace;
+
+pub use self::repository::OpenRepository;
+pub use self::settings::watermark;
+
+/// A pipeline with the parts that commands use beside it.
+#[derive(Debug)]
+pub struct Composed {
+    /// The stages.
+    pub pipeline: Pipeline,
+    /// Makes the runs.
+    pub runner: Arc<LocalRunner>,
+    /// The tracker, as the pipeline.
+    pub tracker: LocalTracker,
+    /// The repository, where there is one.
+    pub repository: Option<OpenRepository>,
+}
+
+/// Why a configuration cannot be composed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComposeError {
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateDirError),
+    /// A file of the state directory cannot be used.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The tracker cannot be opened.
+    #[error("the tracker cannot be opened: run `issue-pipeline init`, or correct [tracker]")]
+    Tracker(#[source] TrackerError),
+    /// The journal cannot be opened.
+    #[error("the journal cannot be opened")]
+    Journal(#[source] JournalError),
+    /// The run table cannot be opened.
+    #[error(transparent)]
+    Runs(#[from] RunnerError),
+    /// A secret is missing.
+    #[error("agent {agent}: no value for {variable}")]
+    Secret {
+        /// The agent.
+        agent: String,
+        /// The variable it is for.
+        variable: String,
+        /// Why.
+        #[source]
+        source: SecretError,
+    },
+    /// The repository cannot be used.
+    #[error("the repository {} cannot be used", path.display())]
+    Repository {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: pipeline_core::BoxError,
+    },
+    /// Something in the configuration cannot be used.
+    #[error("{what}")]
+    Unusable {
+        /// What, and what to do.
+        what: String,
+        /// Why.
+        #[source]
+        source: Option<pipeline_core::BoxError>,
+    },
+}
+
+impl ComposeError {
+    fn unusable(what: impl Into<String>) -> Self {
+        Self::Unusable {
+            what: what.into(),
+            source: None,
+        }
+    }
+}
+
+/// Returns the folder of the run table.
+#[must_use]
+pub fn runs_dir(workplace: &Workplace) -> PathBuf {
+    workplace.state.path().join("runs")
+}
+
+/// Returns the folder of OKs given on a terminal.
+#[must_use]
+pub fn approvals_dir(workplace: &Workplace) -> PathBuf {
+    workplace.state.path().join("approvals")
+}
+
+/// Builds the pipeline a configuration describes.
+///
+/// # Errors
+/// [`ComposeError`], with what to do about it.
+pub async fn compose(
+    workplace: &Workplace,
+    around: &Surroundings,
+    observer: Arc<dyn Observer>,
+) -> Result<Composed, ComposeError> {
+    workplace.state.prepare()?;
+    let state = workplace.state.path();
+    let config = workplace.config();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let journal = FileJournal::open(&state.join("journal.jsonl")).map_err(ComposeError::Journal)?;
+    let journal: Arc<dyn Journal> = Arc::new(journal);
+
+    let local = LocalTracker::open(workplace.tracker_dir(), Actor::pipeline())
+        .map_err(ComposeError::Tracker)?;
+    let tracker: Arc<dyn Tracker> = Arc::new(local.clone());
+    let protocol = Protocol {
+        accounts: config.tracker.accounts.clone(),
+        ignore_authors: config.tracker.ignore_authors.clone(),
+        markers: config.markers.clone().into(),
+        keys: SigningKeys::new(tracker.identity()),
+    };
+
+    let repository = match &workplace.repository {
+        Some(found) => Some(OpenRepository::open(workplace, around, found).await?),
+        None => None,
+    };
+    let agents = agents::agents(workplace, around).await?;
+    let table = RunTable::open(&runs_dir(workplace))?;
+    let mut runner = LocalRunner::new(
+        table,
+        Arc::clone(&journal),
+        Arc::clone(&clock),
+        Arc::clone(&observer),
+    )
+    .with_agent_state(state.join("agents"));
+    for agent in &agents.built {
+        runner = runner.with_agent(Arc::clone(agent));
+    }
+    if let Some(repository) = &repository {
+        runner = runner.with_workspaces(Arc::clone(&repository.workspaces));
+    }
+    let runner = Arc::new(runner);
+
+    let settings = settings::settings(workplace, &local, &agents).await?;
+    let targets = settings.targets.all();
+    let approvers = config.gates.approvers.clone();
+    let mut builder = Pipeline::builder(Arc::clone(&tracker), protocol.clone(), settings)
+        .with_mirror(Mirror::open(&state.join("mirror")).map_err(ComposeError::Tracker)?)
+        .with_journal(journal)
+        .with_clock(clock)
+        .with_observer(observer)
+        .with_redactor(Redactor::new(&agents.secrets))
+        .with_failures(Failures::open(&state.join("failures.json")))
+        .with_runner(Arc::clone(&runner) as _)
+        .with_analyzer(Arc::new(RuleBasedAnalyzer::builtin()))
+        .with_most_posts_per_day(config.limits.posts_per_day as usize);
+    for place in places(config.gates.local_ok, config.gates.ship.place) {
+        let gate: Arc<dyn Gate> = match place {
+            Place::Terminal => Arc::new(FolderGate::terminal(approvals_dir(workplace))),
+            Place::Owner => {
+                let folder = config.gates.owner_folder.as_deref();
+                let folder = folder
+                    .ok_or_else(|| ComposeError::unusable("[gates] owner_folder is not set"))?;
+                Arc::new(FolderGate::owner(workplace.loaded.resolve(folder), state))
+            }
+            Place::Tracker => {
+                let protocol = Arc::new(protocol.clone());
+                Arc::new(TrackerGate::new(
+                    Arc::clone(&tracker),
+                    protocol,
+                    approvers.clone(),
+                ))
+            }
+        };
+        builder = builder.with_gate(gate);
+    }
+    if let Some(repository) = &repository {
+        builder = builder
+            .with_workspaces(Arc::clone(&repository.workspaces))
+            .with_integrator(Arc::clone(&repository.integrator))
+            .with_verifier(Arc::clone(&repository.verifier))
+            .with_conflicts(repository.conflicts(workplace, &targets).await?);
+    }
+    Ok(Composed {
+        pipeline: builder.build(),
+        runner,
+        tracker: local,
+        repository,
+    })
+}
+
+fn places(local_ok: Place, ship: Option<Place>) -> Vec<Place> {
+    match ship {
+        Some(ship) if ship != local_ok => vec![local_ok, ship],
+        _ => vec![local_ok],
+    }
+}

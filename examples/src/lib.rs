@@ -1,5 +1,6 @@
 //! Reference binaries of the issue pipeline, as a library: `compose` apart from `main`.
 
+pub mod compose;
 pub mod config;
 pub mod failure_analysis;
 pub mod issue_pipeline;

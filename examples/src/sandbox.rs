@@ -6,53 +6,21 @@ use pipeline_core::process::Network;
 use pipeline_core::process::Wrapper;
 
 use crate::config::model;
-use crate::config::model::AgentSection;
 use crate::surroundings::Surroundings;
 use crate::workplace::Workplace;
 
-/// Returns the wrapper of hooks and checks.
+/// Returns the wrapper that was chosen: for one agent, or for everything.
 ///
 /// # Errors
 /// The sentence that says what is wrong with the configured one.
-pub fn wrapper(around: &Surroundings, workplace: &Workplace) -> Result<Wrapper, String> {
+pub fn wrapper(
+    around: &Surroundings,
+    workplace: &Workplace,
+    own: Option<&model::Wrapper>,
+    network: bool,
+) -> Result<Wrapper, String> {
     let section = &workplace.config().sandbox;
-    let network = if section.network {
-        Network::On
-    } else {
-        Network::Off
-    };
-    build(around, workplace, &section.wrapper).map(|w| w.network(network))
-}
-
-/// Returns the wrapper of an agent.
-///
-/// # Errors
-/// The sentence that says what is wrong with the configured one.
-pub fn wrapper_of(
-    around: &Surroundings,
-    workplace: &Workplace,
-    agent: &AgentSection,
-) -> Result<Wrapper, String> {
-    let chosen = agent
-        .wrapper
-        .as_ref()
-        .unwrap_or(&workplace.config().sandbox.wrapper);
-    let network = if agent.network {
-        Network::On
-    } else {
-        Network::Off
-    };
-    let wrapper = build(around, workplace, chosen)?.network(network);
-    let read = agent.read.iter().map(|path| workplace.loaded.resolve(path));
-    Ok(read.fold(wrapper, Wrapper::read))
-}
-
-fn build(
-    around: &Surroundings,
-    workplace: &Workplace,
-    chosen: &model::Wrapper,
-) -> Result<Wrapper, String> {
-    let wrapper = match chosen {
+    let wrapper = match own.unwrap_or(&section.wrapper) {
         model::Wrapper::None => return Ok(Wrapper::none()),
         model::Wrapper::Auto => match found(around) {
             Some(wrapper) => wrapper,
@@ -62,9 +30,7 @@ fn build(
             Wrapper::custom(words.iter().cloned()).map_err(|error| error.to_string())?
         }
     };
-    let read = workplace
-        .config()
-        .sandbox
+    let read = section
         .read
         .iter()
         .map(|path| workplace.loaded.resolve(path));
@@ -73,7 +39,8 @@ fn build(
         Some(home) if home.exists() => wrapper.hide(home),
         _ => wrapper,
     };
-    Ok(wrapper.hide(workplace.state.path()))
+    let network = if network { Network::On } else { Network::Off };
+    Ok(wrapper.hide(workplace.state.path()).network(network))
 }
 
 fn found(around: &Surroundings) -> Option<Wrapper> {

@@ -104,7 +104,12 @@ async fn all(context: &Context, workplace: &Workplace) -> Vec<Check> {
     checks.extend(state(context, workplace));
     checks.extend(tracker(workplace).await);
     checks.extend(gates(workplace));
-    let wrapper = sandbox::wrapper(&context.around, workplace);
+    let wrapper = sandbox::wrapper(
+        &context.around,
+        workplace,
+        None,
+        workplace.config().sandbox.network,
+    );
     checks.push(confinement(workplace, &wrapper).await);
     for (name, agent) in &workplace.config().agents {
         checks.extend(self::agent(context, workplace, name, agent).await);
@@ -373,7 +378,12 @@ async fn agent(
             ));
         }
     }
-    let wrapper = sandbox::wrapper_of(&context.around, workplace, agent);
+    let wrapper = sandbox::wrapper(
+        &context.around,
+        workplace,
+        agent.wrapper.as_ref(),
+        agent.network,
+    );
     let held =
         wrapper.is_ok_and(|w| w.confinement() != pipeline_core::agent::Confinement::Unconfined);
     if !held && agent.unconfined {

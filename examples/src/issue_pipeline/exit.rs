@@ -5,9 +5,13 @@ use std::io;
 use std::process::ExitCode;
 
 use pipeline_core::BoxError;
+use pipeline_core::integrate::IntegrateError;
+use pipeline_core::pipeline::PipelineError;
+use pipeline_core::runner::RunnerError;
 use pipeline_core::tracker::TrackerError;
 use serde::Serialize;
 
+use crate::compose::ComposeError;
 use crate::config::ConfigError;
 use crate::surroundings::EnvFileError;
 use crate::surroundings::SecretError;
@@ -176,6 +180,24 @@ ends! {
     SecretError => Exit::Usage,
     StateDirError => Exit::Usage,
     io::Error => Exit::Failed,
+    RunnerError => Exit::Failed,
+    ComposeError => Exit::Usage,
+}
+
+impl From<PipelineError> for Failure {
+    fn from(error: PipelineError) -> Self {
+        let exit = match &error {
+            PipelineError::Missing { .. } => Exit::Usage,
+            PipelineError::Refused(_) => Exit::Refused,
+            PipelineError::Integrate { source, .. } => match source {
+                IntegrateError::NoSuchCandidate { .. } => Exit::NotFound,
+                IntegrateError::StaleApproval { .. } => Exit::Refused,
+                _ => Exit::Failed,
+            },
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
 }
 
 impl From<TrackerError> for Failure {

@@ -9,7 +9,9 @@ use tokio::signal::unix::signal;
 ///
 /// # Errors
 /// If the system does not let signals be listened for.
-pub(super) async fn until_asked_to_end<T>(work: impl Future<Output = T>) -> std::io::Result<Option<T>> {
+pub(super) async fn until_asked_to_end<T>(
+    work: impl Future<Output = T>,
+) -> std::io::Result<Option<T>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;

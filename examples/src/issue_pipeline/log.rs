@@ -41,7 +41,9 @@ pub(super) fn run(context: &Context, arguments: &LogArguments) -> Result<Exit, F
 fn list(context: &Context, table: &RunTable) -> Result<Exit, Failure> {
     let mut lines = Vec::new();
     for run in table.runs()? {
-        let Some(request) = table.request(&run)? else { continue };
+        let Some(request) = table.request(&run)? else {
+            continue;
+        };
         let result = table.result(&run)?;
         let outcome = match &result {
             Some(result) => result.report.outcome.reason().to_owned(),
@@ -63,7 +65,10 @@ fn list(context: &Context, table: &RunTable) -> Result<Exit, Failure> {
     for line in &lines {
         let kind = format!("{:?}", line.kind).to_lowercase();
         let slot = escape_line(&line.slot);
-        out.line(format!("{}  {}  issue {:>4}  {kind:<10}  {slot}  {}", line.began, line.run, line.issue, line.outcome))?;
+        out.line(format!(
+            "{}  {}  issue {:>4}  {kind:<10}  {slot}  {}",
+            line.began, line.run, line.issue, line.outcome
+        ))?;
     }
     if lines.is_empty() {
         out.line("no runs yet")?;
@@ -93,7 +98,11 @@ fn show(context: &Context, table: &RunTable, run: &RunId) -> Result<Exit, Failur
     let request = &whole.request;
     let head = format!("{run}  issue {} in {}", request.issue, request.slot);
     out.line(out.paint(Style::Bold, &escape_line(&head)))?;
-    out.line(format!("asked {}, agent {}", request.asked, escape_line(&request.agent)))?;
+    out.line(format!(
+        "asked {}, agent {}",
+        request.asked,
+        escape_line(&request.agent)
+    ))?;
     out.line(out.paint(Style::Bold, "\nprompt"))?;
     out.line(escape(&request.prompt))?;
     out.line(out.paint(Style::Bold, "\nlog"))?;

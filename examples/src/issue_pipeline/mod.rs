@@ -1,18 +1,31 @@
 //! The `issue-pipeline` binary as a library: parse, find the configuration, do one thing, tell it.
 
+mod approve;
 mod arguments;
 mod context;
 mod demo;
 mod doctor;
 mod exit;
 mod init;
+mod interrupt;
 mod issue;
+mod log;
+mod pause;
+mod reject;
+mod review;
 mod schedule;
+mod stages;
+mod status;
+mod stop;
+mod teller;
+mod watch;
+mod work;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use pipeline_core::event::Stage;
 
 pub use self::arguments::Arguments;
 pub use self::arguments::Command;
@@ -52,7 +65,11 @@ pub async fn main() -> ExitCode {
     let result = match interrupt::until_asked_to_end(run(arguments, around, out.clone())).await {
         Ok(Some(result)) => result,
         // Being stopped is how a watch ends; anything else was cut short.
-        Ok(None) => Ok(if watching { Exit::Done } else { Exit::Interrupted }),
+        Ok(None) => Ok(if watching {
+            Exit::Done
+        } else {
+            Exit::Interrupted
+        }),
         Err(error) => Err(error.into()),
     };
     end(&out, result)
@@ -71,11 +88,29 @@ pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Res
     } = arguments;
     let context = Context::new(around, out, config, env_file.as_deref())?;
     match command {
+        Command::Demo(arguments) => demo::run(&context, &arguments).await,
+        Command::DemoAgent => demo::agent(&context),
         Command::Init(arguments) => init::run(&context, arguments).await,
         Command::Doctor => doctor::run(&context).await,
-        Command::Issue(arguments) => issue::run(&context, arguments).await,
+        Command::Triage(arguments) => stages::run(&context, Stage::Triage, arguments).await,
+        Command::Check(arguments) => stages::run(&context, Stage::Check, arguments).await,
+        Command::Dispatch(arguments) => stages::run(&context, Stage::Dispatch, arguments).await,
+        Command::Integrate(arguments) => stages::run(&context, Stage::Integrate, arguments).await,
+        Command::Review(arguments) => review::run(&context, &arguments).await,
+        Command::Approve(arguments) => approve::run(&context, arguments).await,
+        Command::Reject(arguments) => reject::run(&context, &arguments).await,
+        Command::Ship(_) => Err(Failure::usage("not yet")),
+        Command::Status => status::status(&context).await,
+        Command::Explain(arguments) => status::explain(&context, &arguments.issue).await,
+        Command::Watch(arguments) => watch::run(&context, &arguments).await,
         Command::Schedule(arguments) => schedule::run(&context, &arguments),
-        _ => Err(Failure::usage("not yet")),
+        Command::Pause(arguments) => pause::pause(&context, &arguments),
+        Command::Resume => pause::resume(&context),
+        Command::Stop(arguments) => stop::stop(&context, &arguments.issue).await,
+        Command::Release(arguments) => stop::release(&context, &arguments).await,
+        Command::Log(arguments) => log::run(&context, &arguments),
+        Command::Work(arguments) => work::run(&context, &arguments).await,
+        Command::Issue(arguments) => issue::run(&context, arguments).await,
     }
 }
 

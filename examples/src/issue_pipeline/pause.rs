@@ -36,14 +36,22 @@ impl Paused {
             at: Timestamp::EPOCH,
             reason: Some("paused.json cannot be understood".to_owned()),
         };
-        Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| unclear())))
+        Ok(Some(
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| unclear()),
+        ))
     }
 
     /// Returns the sentence.
     pub(super) fn sentence(&self) -> String {
-        let reason = self.reason.as_ref().map_or_else(String::new, |r| format!(" ({})", escape_line(r)));
+        let reason = self
+            .reason
+            .as_ref()
+            .map_or_else(String::new, |r| format!(" ({})", escape_line(r)));
         let by = escape_line(&self.by);
-        format!("paused by {by} since {}{reason}: `issue-pipeline resume` goes on", self.at)
+        format!(
+            "paused by {by} since {}{reason}: `issue-pipeline resume` goes on",
+            self.at
+        )
     }
 }
 

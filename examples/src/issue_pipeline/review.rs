@@ -15,20 +15,35 @@ pub(super) async fn run(context: &Context, arguments: &ReviewArguments) -> Resul
     let workplace = context.workplace()?;
     let teller = Teller::new(workplace.name(), context.out.progress().clone());
     let composed = compose::compose(&workplace, &context.around, Arc::new(teller)).await?;
-    let reviews = composed.pipeline.review(arguments.candidate.as_deref()).await?;
+    let reviews = composed
+        .pipeline
+        .review(arguments.candidate.as_deref())
+        .await?;
     let out = &context.out;
     for review in &reviews {
         let candidate = &review.candidate;
-        let head = format!("candidate {} on {} at {}", candidate.id(), candidate.base.target, candidate.base.commit.short());
+        let head = format!(
+            "candidate {} on {} at {}",
+            candidate.id(),
+            candidate.base.target,
+            candidate.base.commit.short()
+        );
         out.line(out.paint(Style::Bold, &escape_line(&head)))?;
         for commit in &candidate.commits {
             let subject = commit.message.lines().next().unwrap_or_default();
-            out.line(format!("  {:>4}  {}", commit.claim.issue, escape_line(subject)))?;
+            out.line(format!(
+                "  {:>4}  {}",
+                commit.claim.issue,
+                escape_line(subject)
+            ))?;
             for path in &commit.touched {
                 out.line(format!("          {}", escape_line(path)))?;
             }
             for path in &commit.drift {
-                out.line(format!("          {} (outside the declared files)", escape_line(path)))?;
+                out.line(format!(
+                    "          {} (outside the declared files)",
+                    escape_line(path)
+                ))?;
             }
         }
         let verified = match &candidate.verification {
@@ -38,7 +53,10 @@ pub(super) async fn run(context: &Context, arguments: &ReviewArguments) -> Resul
         };
         out.line(format!("  {verified}"))?;
         for hold in &review.holds {
-            out.line(format!("  {}", out.paint(Style::Warn, &format!("held: {}", escape_line(hold)))))?;
+            out.line(format!(
+                "  {}",
+                out.paint(Style::Warn, &format!("held: {}", escape_line(hold)))
+            ))?;
         }
         if !arguments.stat {
             out.line("")?;

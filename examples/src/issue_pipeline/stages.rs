@@ -26,10 +26,16 @@ use crate::terminal::Style;
 use crate::terminal::escape_line;
 use crate::workplace::Workplace;
 
-pub(super) async fn run(context: &Context, stage: Stage, arguments: StageArguments) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    context: &Context,
+    stage: Stage,
+    arguments: StageArguments,
+) -> Result<Exit, Failure> {
     let workplace = context.workplace()?;
     if arguments.again && !matches!(stage, Stage::Triage | Stage::Check) {
-        return Err(Failure::usage("--again is for triage and check: other stages are started by a person's move"));
+        return Err(Failure::usage(
+            "--again is for triage and check: other stages are started by a person's move",
+        ));
     }
     if !arguments.dry_run {
         if let Some(paused) = Paused::read(&workplace.state)? {
@@ -39,7 +45,10 @@ pub(super) async fn run(context: &Context, stage: Stage, arguments: StageArgumen
             return Ok(Exit::Done);
         }
     }
-    let teller = Arc::new(Teller::new(workplace.name(), context.out.progress().clone()));
+    let teller = Arc::new(Teller::new(
+        workplace.name(),
+        context.out.progress().clone(),
+    ));
     let composed = compose::compose(&workplace, &context.around, Arc::clone(&teller) as _).await?;
     let options = TickOptions {
         dry_run: arguments.dry_run,
@@ -52,11 +61,19 @@ pub(super) async fn run(context: &Context, stage: Stage, arguments: StageArgumen
     if !arguments.dry_run {
         tell_persons(context, &workplace, &teller).await?;
     }
-    Ok(if report.failed() { Exit::Failed } else { Exit::Done })
+    Ok(if report.failed() {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
 }
 
 /// Makes one tick.
-pub(super) async fn tick(pipeline: &Pipeline, stage: Stage, options: &TickOptions) -> Result<TickReport, PipelineError> {
+pub(super) async fn tick(
+    pipeline: &Pipeline,
+    stage: Stage,
+    options: &TickOptions,
+) -> Result<TickReport, PipelineError> {
     match stage {
         Stage::Triage => pipeline.triage(options).await,
         Stage::Check => pipeline.check(options).await,
@@ -81,9 +98,19 @@ fn due(workplace: &Workplace, stage: Stage) -> Result<bool, Failure> {
 }
 
 /// Tells the team's command what persons are needed for.
-pub(super) async fn tell_persons(context: &Context, workplace: &Workplace, teller: &Teller) -> Result<(), Failure> {
+pub(super) async fn tell_persons(
+    context: &Context,
+    workplace: &Workplace,
+    teller: &Teller,
+) -> Result<(), Failure> {
     let section = &workplace.config().notify;
-    let wrong = notify::tell(section, &teller.take_causes(), &workplace.state, &context.around).await?;
+    let wrong = notify::tell(
+        section,
+        &teller.take_causes(),
+        &workplace.state,
+        &context.around,
+    )
+    .await?;
     for sentence in wrong {
         context.out.complain(&sentence)?;
     }
@@ -101,7 +128,10 @@ pub(super) fn tell(out: &Output, report: &TickReport) -> Result<(), Failure> {
             Outcome::Failed { .. } => (Style::Bad, "failed "),
             _ => (Style::Plain, "       "),
         };
-        let issue = line.issue.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let issue = line
+            .issue
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), ToString::to_string);
         let text = escape_line(line.outcome.text());
         out.line(format!("{}  {issue:>4}  {text}", out.paint(style, mark)))?;
     }
@@ -109,7 +139,10 @@ pub(super) fn tell(out: &Output, report: &TickReport) -> Result<(), Failure> {
         out.line(format!("{}: nothing to do", report.stage.name()))?;
     }
     if report.left > 0 {
-        out.line(format!("{} more are left for the next tick ([limits] issues_per_tick)", report.left))?;
+        out.line(format!(
+            "{} more are left for the next tick ([limits] issues_per_tick)",
+            report.left
+        ))?;
     }
     Ok(())
 }

@@ -53,7 +53,10 @@ fn tell(out: &Output, report: &Report) -> Result<(), Failure> {
             last = Some(&line.status);
         }
         out.line(format!("  {:>4}  {}", line.issue, escape_line(&line.title)))?;
-        out.line(out.paint(Style::Faint, &format!("        {}", escape_line(&line.next))))?;
+        out.line(out.paint(
+            Style::Faint,
+            &format!("        {}", escape_line(&line.next)),
+        ))?;
     }
     if report.status.issues.is_empty() {
         out.line("no issue is in scope")?;
@@ -64,31 +67,64 @@ fn tell(out: &Output, report: &Report) -> Result<(), Failure> {
             (_, true) => "patch submitted, held until",
             _ => "at work, held until",
         };
-        out.line(format!("claim {}  issue {} in {}: {state} {}", claim.claim, claim.issue, escape_line(&claim.slot), claim.until))?;
+        out.line(format!(
+            "claim {}  issue {} in {}: {state} {}",
+            claim.claim,
+            claim.issue,
+            escape_line(&claim.slot),
+            claim.until
+        ))?;
     }
     for run in &report.status.running {
-        out.line(format!("run {}  issue {} in {} since {}", run.run, run.issue, escape_line(&run.slot), run.began))?;
+        out.line(format!(
+            "run {}  issue {} in {} since {}",
+            run.run,
+            run.issue,
+            escape_line(&run.slot),
+            run.began
+        ))?;
     }
     for candidate in &report.status.candidates {
-        out.line(format!("candidate {candidate} waits: `issue-pipeline review {candidate}`"))?;
+        out.line(format!(
+            "candidate {candidate} waits: `issue-pipeline review {candidate}`"
+        ))?;
     }
     Ok(())
 }
 
 pub(super) async fn explain(context: &Context, issue: &IssueKey) -> Result<Exit, Failure> {
     let workplace = context.workplace()?;
-    let explanation = composed(context, &workplace).await?.pipeline.explain(issue).await?;
+    let explanation = composed(context, &workplace)
+        .await?
+        .pipeline
+        .explain(issue)
+        .await?;
     let out = &context.out;
     let line = &explanation.line;
     let head = format!("{}  {}", line.issue, escape_line(&line.title));
     out.line(out.paint(Style::Bold, &head))?;
-    out.line(format!("{}: {}", escape_line(line.status.name()), escape_line(&line.next)))?;
+    out.line(format!(
+        "{}: {}",
+        escape_line(line.status.name()),
+        escape_line(&line.next)
+    ))?;
     if !explanation.in_scope {
-        out.line(out.paint(Style::Warn, "it is outside [scope], so no stage looks at it"))?;
+        out.line(out.paint(
+            Style::Warn,
+            "it is outside [scope], so no stage looks at it",
+        ))?;
     }
     for (question, answer) in &explanation.readiness {
-        let style = if answer == "yes" { Style::Good } else { Style::Warn };
-        out.line(format!("  {:<28} {}", escape_line(question), out.paint(style, &escape_line(answer))))?;
+        let style = if answer == "yes" {
+            Style::Good
+        } else {
+            Style::Warn
+        };
+        out.line(format!(
+            "  {:<28} {}",
+            escape_line(question),
+            out.paint(style, &escape_line(answer))
+        ))?;
     }
     for key in &explanation.resources {
         out.line(format!("  would hold   {}", escape_line(key)))?;

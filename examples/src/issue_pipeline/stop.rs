@@ -20,7 +20,10 @@ pub(super) async fn stop(context: &Context, issue: &IssueKey) -> Result<Exit, Fa
     said(context, &composed.pipeline.stop(issue).await?)
 }
 
-pub(super) async fn release(context: &Context, arguments: &ReleaseArguments) -> Result<Exit, Failure> {
+pub(super) async fn release(
+    context: &Context,
+    arguments: &ReleaseArguments,
+) -> Result<Exit, Failure> {
     let workplace = context.workplace()?;
     let teller = Teller::new(workplace.name(), context.out.progress().clone());
     let composed = compose::compose(&workplace, &context.around, Arc::new(teller)).await?;
@@ -29,11 +32,19 @@ pub(super) async fn release(context: &Context, arguments: &ReleaseArguments) -> 
         Some(reason) => format!("{login}: {reason}"),
         None => login,
     };
-    said(context, &composed.pipeline.release_claim(arguments.claim, &person).await?)
+    said(
+        context,
+        &composed
+            .pipeline
+            .release_claim(arguments.claim, &person)
+            .await?,
+    )
 }
 
 fn said(context: &Context, sentence: &str) -> Result<Exit, Failure> {
     context.out.line(escape_line(sentence))?;
-    context.out.result(&serde_json::json!({ "done": sentence }))?;
+    context
+        .out
+        .result(&serde_json::json!({ "done": sentence }))?;
     Ok(Exit::Done)
 }

@@ -88,8 +88,14 @@ impl Observer for Teller {
                 });
             }
             Event::Progress { run, issue, line } => {
-                let slot = self.heard().runs.iter().find(|r| r.run == *run).map(|r| r.slot.clone());
-                self.progress.note(&Self::shown(issue, &slot.unwrap_or_default()), line);
+                let slot = self
+                    .heard()
+                    .runs
+                    .iter()
+                    .find(|r| r.run == *run)
+                    .map(|r| r.slot.clone());
+                self.progress
+                    .note(&Self::shown(issue, &slot.unwrap_or_default()), line);
             }
             Event::RunEnded {
                 run,

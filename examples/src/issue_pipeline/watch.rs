@@ -29,7 +29,12 @@ use crate::schedule::LastRuns;
 use crate::terminal::Style;
 use crate::workplace::Workplace;
 
-const ALL: [Stage; 4] = [Stage::Triage, Stage::Check, Stage::Dispatch, Stage::Integrate];
+const ALL: [Stage; 4] = [
+    Stage::Triage,
+    Stage::Check,
+    Stage::Dispatch,
+    Stage::Integrate,
+];
 
 /// The longest sleep: how soon an edit of the configuration or a pause is noticed.
 const LOOK: Duration = Duration::from_secs(15);
@@ -39,7 +44,10 @@ pub(super) async fn run(context: &Context, arguments: &WatchArguments) -> Result
     if arguments.until_idle {
         return watch.until_idle().await;
     }
-    let told = format!("watching by {}; Ctrl-C ends it", watch.workplace.loaded.path.display());
+    let told = format!(
+        "watching by {}; Ctrl-C ends it",
+        watch.workplace.loaded.path.display()
+    );
     context.out.line(told)?;
     loop {
         watch.reload().await?;
@@ -76,9 +84,17 @@ impl<'a> Watch<'a> {
         context.workplace()?;
         let file = ConfigFile::open(&path)?;
         let workplace = Workplace::of(file.current().clone(), &context.around)?;
-        let teller = Arc::new(Teller::new(workplace.name(), context.out.progress().clone()));
-        let composed = compose::compose(&workplace, &context.around, Arc::clone(&teller) as _).await?;
-        let wanted = if arguments.stages.is_empty() { ALL.to_vec() } else { arguments.stages.clone() };
+        let teller = Arc::new(Teller::new(
+            workplace.name(),
+            context.out.progress().clone(),
+        ));
+        let composed =
+            compose::compose(&workplace, &context.around, Arc::clone(&teller) as _).await?;
+        let wanted = if arguments.stages.is_empty() {
+            ALL.to_vec()
+        } else {
+            arguments.stages.clone()
+        };
         Ok(Self {
             context,
             wanted,
@@ -98,7 +114,10 @@ impl<'a> Watch<'a> {
         match self.file.reload() {
             Reload::Unchanged => return Ok(()),
             Reload::Kept(error) => {
-                let told = format!("{}\nthe last good configuration stays in force", one_line(&error));
+                let told = format!(
+                    "{}\nthe last good configuration stays in force",
+                    one_line(&error)
+                );
                 return Ok(out.complain(&told)?);
             }
             Reload::Changed => {}
@@ -113,7 +132,10 @@ impl<'a> Watch<'a> {
         match renewed.await {
             Ok((workplace, pipeline)) => {
                 (self.workplace, self.pipeline) = (workplace, pipeline);
-                out.line(format!("{}  the configuration was read again", SystemClock.now()))?;
+                out.line(format!(
+                    "{}  the configuration was read again",
+                    SystemClock.now()
+                ))?;
             }
             Err(failure) => {
                 let told = format!("{failure}\nthe last good configuration stays in force");
@@ -127,8 +149,12 @@ impl<'a> Watch<'a> {
     fn begin_due(&mut self) -> Result<Duration, Failure> {
         let paused = Paused::read(&self.workplace.state)?;
         if paused != self.paused {
-            let told = paused.as_ref().map_or_else(|| "goes on".to_owned(), Paused::sentence);
-            self.context.out.line(format!("{}  {told}", SystemClock.now()))?;
+            let told = paused
+                .as_ref()
+                .map_or_else(|| "goes on".to_owned(), Paused::sentence);
+            self.context
+                .out
+                .line(format!("{}  {told}", SystemClock.now()))?;
             self.paused = paused;
         }
         if self.paused.is_some() {
@@ -138,7 +164,13 @@ impl<'a> Watch<'a> {
         let zone = schedule::time_zone(section.time_zone.as_deref()).map_err(Failure::usage)?;
         let last = LastRuns::read(&self.workplace.state)?;
         let mut wake = LOOK;
-        for stage in self.wanted.iter().copied().filter(|s| !self.busy.contains(s)).collect::<Vec<_>>() {
+        for stage in self
+            .wanted
+            .iter()
+            .copied()
+            .filter(|s| !self.busy.contains(s))
+            .collect::<Vec<_>>()
+        {
             let now = SystemClock.now();
             let next = schedule::next_run(&section.of(stage), &zone, last.of(stage), now);
             if next > now {

@@ -3,8 +3,8 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use pipeline_core::runner::Runner as _;
 use pipeline_core::runner::RunRequest;
+use pipeline_core::runner::Runner as _;
 
 use super::Context;
 use super::Exit;
@@ -20,10 +20,15 @@ pub(super) async fn run(context: &Context, arguments: &WorkArguments) -> Result<
     let workplace = context.workplace()?;
     let mut bytes = Vec::new();
     if arguments.request.as_os_str() == "-" {
-        std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)?;
+        std::io::stdin()
+            .lock()
+            .take(LARGEST + 1)
+            .read_to_end(&mut bytes)?;
     } else {
         let path = context.around.directory.join(&arguments.request);
-        std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        std::fs::File::open(path)?
+            .take(LARGEST + 1)
+            .read_to_end(&mut bytes)?;
     }
     if bytes.len() as u64 > LARGEST {
         return Err(Failure::usage("the request is larger than 16 MiB"));
@@ -34,11 +39,16 @@ pub(super) async fn run(context: &Context, arguments: &WorkArguments) -> Result<
     let composed = compose::compose(&workplace, &context.around, Arc::new(teller)).await?;
     let repo = &composed.pipeline.settings().repo;
     if request.repo != *repo {
-        let text = format!("the request is for repository {}, and this is {repo}", request.repo);
+        let text = format!(
+            "the request is for repository {}, and this is {repo}",
+            request.repo
+        );
         return Err(Failure::refused(text));
     }
     let result = composed.runner.run(&request).await?;
-    context.out.line(format!("run {}: {}", result.run, result.report.outcome))?;
+    context
+        .out
+        .line(format!("run {}: {}", result.run, result.report.outcome))?;
     context.out.result(&result)?;
     Ok(Exit::Done)
 }

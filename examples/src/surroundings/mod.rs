@@ -1,6 +1,7 @@
 //! What the program finds around it: environment, directories, repository. Read here and nowhere else.
 
 mod env_file;
+mod identity;
 mod repository;
 mod secrets;
 mod state_dir;
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 pub use self::env_file::EnvFileError;
+pub use self::identity::whoami;
 pub use self::repository::FoundRepository;
 pub use self::secrets::SecretError;
 pub use self::secrets::read_secret;

@@ -137,6 +137,17 @@ impl Output {
         self.write(text.as_ref().as_bytes(), true)
     }
 
+    /// Asks a person something, on standard error, where it is seen although results are read by a program.
+    ///
+    /// # Errors
+    /// If standard error is closed.
+    pub fn ask(&self, question: &str) -> io::Result<()> {
+        self.progress.pause();
+        let mut err = io::stderr().lock();
+        write!(err, "{question}")?;
+        err.flush()
+    }
+
     /// Writes bytes as they are (a diff, a log), escaped where a terminal would interpret them.
     ///
     /// # Errors

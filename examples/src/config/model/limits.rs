@@ -1,5 +1,6 @@
 //! `[limits]` and `[markers]`.
 
+use pipeline_core::memo::Markers;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -58,14 +59,42 @@ pub struct MarkersSection {
 
 impl Default for MarkersSection {
     fn default() -> Self {
+        let Markers {
+            triage,
+            local_check,
+            recheck,
+            work_start,
+            work_done,
+            work_status,
+        } = Markers::default();
         Self {
-            triage: "Note: this is an automated AI assessment. Please point out any misreadings."
-                .to_owned(),
-            local_check: "Note: AI local-check memo. Implementation has not started.".to_owned(),
-            recheck: "Note: AI local re-check memo. Implementation has not started.".to_owned(),
-            work_start: "Note: AI work-start memo.".to_owned(),
-            work_done: "Note: AI work-done memo.".to_owned(),
-            work_status: "Note: AI work-status memo.".to_owned(),
+            triage,
+            local_check,
+            recheck,
+            work_start,
+            work_done,
+            work_status,
+        }
+    }
+}
+
+impl From<MarkersSection> for Markers {
+    fn from(section: MarkersSection) -> Self {
+        let MarkersSection {
+            triage,
+            local_check,
+            recheck,
+            work_start,
+            work_done,
+            work_status,
+        } = section;
+        Self {
+            triage,
+            local_check,
+            recheck,
+            work_start,
+            work_done,
+            work_status,
         }
     }
 }

@@ -1,0 +1,100 @@
+//! The agents a configuration names.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pipeline_agents::CommandAgent;
+use pipeline_core::agent::Agent;
+use pipeline_core::agent::Confinement;
+use pipeline_core::agent::WorkspaceKind;
+use pipeline_core::secret::Secret;
+
+use super::ComposeError;
+use crate::config::model::AgentKind;
+use crate::config::model::AgentSection;
+use crate::config::model::WorkspaceChoice;
+use crate::sandbox;
+use crate::surroundings::Surroundings;
+use crate::surroundings::read_secret;
+use crate::workplace::Workplace;
+
+/// What came out of `[agents]`.
+pub(super) struct Agents {
+    /// The agents.
+    pub(super) built: Vec<Arc<dyn Agent>>,
+    /// The names of those that nothing holds in, although they may be used.
+    pub(super) unconfined: Vec<String>,
+    /// Every secret one of them is given: none of it may be posted.
+    pub(super) secrets: Vec<Secret>,
+}
+
+pub(super) async fn agents(
+    workplace: &Workplace,
+    around: &Surroundings,
+) -> Result<Agents, ComposeError> {
+    let mut agents = Agents {
+        built: Vec::new(),
+        unconfined: Vec::new(),
+        secrets: Vec::new(),
+    };
+    for (name, section) in &workplace.config().agents {
+        let agent: Arc<dyn Agent> = match section.kind {
+            AgentKind::Command => {
+                Arc::new(command(workplace, around, name, section, &mut agents.secrets).await?)
+            }
+        };
+        if section.unconfined && agent.capabilities().confinement == Confinement::Unconfined {
+            agents.unconfined.push(name.clone());
+        }
+        agents.built.push(agent);
+    }
+    Ok(agents)
+}
+
+async fn command(
+    workplace: &Workplace,
+    around: &Surroundings,
+    name: &str,
+    section: &AgentSection,
+    secrets: &mut Vec<Secret>,
+) -> Result<CommandAgent, ComposeError> {
+    let (program, arguments) = section
+        .command
+        .split_first()
+        .map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
+    // Looked up here, where the person's own PATH is known.
+    let program = around
+        .find_program(program)
+        .unwrap_or_else(|| PathBuf::from(program));
+    let wrapper = sandbox::wrapper(around, workplace, section.wrapper.as_ref(), section.network)
+        .map_err(|why| ComposeError::unusable(format!("agent {name}: {why}")))?;
+    let kind = match section.workspace {
+        WorkspaceChoice::Worktree => WorkspaceKind::DetachedWorktree,
+        WorkspaceChoice::Clone => WorkspaceKind::SeparateClone,
+    };
+    let mut agent = CommandAgent::builder(name, program, workplace.state.path().join("scratch"))
+        .args(arguments.iter().cloned())
+        .env("PATH", around.search_path().to_string_lossy())
+        .wrapper(wrapper)
+        .workspace(kind);
+    for path in &section.read {
+        agent = agent.read(workplace.loaded.resolve(path));
+    }
+    for (variable, value) in around.named(&section.env) {
+        agent = agent.env(variable.to_string_lossy(), value.to_string_lossy());
+    }
+    let directory = workplace.loaded.path.parent().unwrap_or(Path::new("/"));
+    for (variable, source) in &section.secrets {
+        let secret = read_secret(source, around, directory)
+            .await
+            .map_err(|source| ComposeError::Secret {
+                agent: name.to_owned(),
+                variable: variable.clone(),
+                source,
+            })?;
+        secrets.push(secret.clone());
+        agent = agent.secret(variable, secret);
+    }
+    Ok(agent.build())
+}

@@ -1,0 +1,238 @@
+//! The git side of a pipeline: workspaces, integrator, checks, conflict rules.
+
+use std::sync::Arc;
+
+use pipeline_core::conflict::PresetChoice;
+use pipeline_core::conflict::PresetUse;
+use pipeline_core::conflict::RuleFile;
+use pipeline_core::conflict::RuleSet;
+use pipeline_core::conflict::Unclassified;
+use pipeline_core::footprint::RepoPath;
+use pipeline_core::integrate::PatchIntegrator;
+use pipeline_core::patch::PatchLimits;
+use pipeline_core::pipeline::Conflicts;
+use pipeline_core::process::Wrapper;
+use pipeline_core::verify::CommandVerifier;
+use pipeline_core::verify::Verifier;
+use pipeline_core::verify::VerifyCommand;
+use pipeline_core::workspace::Target;
+use pipeline_core::workspace::WorkspaceProvider;
+use pipeline_git::GitIntegrator;
+use pipeline_git::GitOptions;
+use pipeline_git::GitWorkspaces;
+use pipeline_git::Hook;
+use pipeline_git::HookPoint;
+use pipeline_git::Hooks;
+use pipeline_git::IntegratorOptions;
+use pipeline_git::PushOptions;
+use pipeline_git::Repository;
+use pipeline_git::Signing;
+use pipeline_git::WorkspaceOptions;
+
+use super::ComposeError;
+use super::settings;
+use crate::config::model;
+use crate::config::model::HookSection;
+use crate::sandbox;
+use crate::surroundings::FoundRepository;
+use crate::surroundings::Surroundings;
+use crate::workplace::Workplace;
+
+/// The git side of a pipeline.
+#[derive(Debug)]
+pub struct OpenRepository {
+    /// The repository.
+    pub git: Repository,
+    /// The integrator, as itself.
+    pub git_integrator: GitIntegrator,
+    /// Where runs work.
+    pub workspaces: Arc<dyn WorkspaceProvider>,
+    /// The integrator, as a seam.
+    pub integrator: Arc<dyn PatchIntegrator>,
+    /// The team's checks.
+    pub verifier: Arc<dyn Verifier>,
+}
+
+impl OpenRepository {
+    pub(super) async fn open(
+        workplace: &Workplace,
+        around: &Surroundings,
+        found: &FoundRepository,
+    ) -> Result<Self, ComposeError> {
+        let program = around.find_program("git").unwrap_or_else(|| "git".into());
+        let options = GitOptions::new(program).search_path(around.search_path());
+        let git = Repository::open(options, &found.root, workplace.state.path().join("git"))
+            .await
+            .map_err(|error| ComposeError::Repository {
+                path: found.root.clone(),
+                source: error.into(),
+            })?;
+        let section = &workplace.config().sandbox;
+        let wrapper = sandbox::wrapper(around, workplace, None, section.network)
+            .map_err(ComposeError::unusable)?;
+        let hooks = hooks(workplace, around, &wrapper);
+        let limits = workplace.config().limits.clone();
+        let bytes = u64::from(limits.patch_mib) << 20;
+        let workspaces = WorkspaceOptions::default()
+            .patch_limit(bytes)
+            .grace(workplace.config().workspace.grace.get())
+            .hooks(hooks.clone());
+        let integrator = GitIntegrator::new(&git, integrator(workplace, around, hooks)?);
+        Ok(Self {
+            workspaces: Arc::new(GitWorkspaces::new(&git, workspaces)),
+            integrator: Arc::new(integrator.clone()),
+            verifier: Arc::new(verifier(workplace, around, wrapper)),
+            git_integrator: integrator,
+            git,
+        })
+    }
+
+    /// Returns the conflict rules for these targets: the team's own over a preset.
+    ///
+    /// # Errors
+    /// If the rules cannot be read or make no sense.
+    pub async fn conflicts(
+        &self,
+        workplace: &Workplace,
+        targets: &[Target],
+    ) -> Result<Conflicts, ComposeError> {
+        let section = &workplace.config().conflicts;
+        let bad = |source: pipeline_core::BoxError| ComposeError::Unusable {
+            what: "the conflict rules cannot be used".to_owned(),
+            source: Some(source),
+        };
+        let mut file = match &section.rules {
+            Some(path) => {
+                let path = workplace.loaded.resolve(path);
+                let text = std::fs::read_to_string(&path).map_err(|source| ComposeError::File {
+                    path: path.clone(),
+                    source,
+                })?;
+                RuleFile::parse(&text, &path.display().to_string())
+                    .map_err(|error| bad(error.into()))?
+            }
+            None => RuleFile::default(),
+        };
+        if section.preset != "auto" {
+            file.presets = Some(PresetChoice::Named(vec![PresetUse::new(
+                section.preset.as_str(),
+                "",
+            )]));
+        }
+        file.unclassified = file.unclassified.or(Some(match section.unclassified {
+            model::Unclassified::Serial => Unclassified::Serial,
+            model::Unclassified::Directory => Unclassified::Directory,
+            model::Unclassified::File => Unclassified::File,
+        }));
+        let listing = self.listing(targets).await;
+        let rules = RuleSet::new(&file, &listing).map_err(|error| bad(error.into()))?;
+        Conflicts::of_rules(&rules, targets).map_err(|error| bad(error.into()))
+    }
+
+    /// Returns what lies in the repository; nothing where the target has no commit yet.
+    async fn listing(&self, targets: &[Target]) -> Vec<RepoPath> {
+        let Some(target) = targets.first() else {
+            return Vec::new();
+        };
+        let Ok(base) = self.workspaces.base(target).await else {
+            return Vec::new();
+        };
+        let files = self.workspaces.files(&base).await.unwrap_or_default();
+        files
+            .iter()
+            .filter_map(|path| RepoPath::parse(path).ok())
+            .collect()
+    }
+}
+
+fn hooks(workplace: &Workplace, around: &Surroundings, wrapper: &Wrapper) -> Hooks {
+    let section = &workplace.config().workspace.hooks;
+    let points: [(HookPoint, &Option<HookSection>); 5] = [
+        (HookPoint::AfterCreate, &section.after_create),
+        (HookPoint::BeforeRun, &section.before_run),
+        (HookPoint::AfterRun, &section.after_run),
+        (HookPoint::BeforeRemove, &section.before_remove),
+        (HookPoint::BeforeVerify, &section.before_verify),
+    ];
+    let mut hooks = Hooks::default()
+        .env("PATH", around.search_path().to_string_lossy())
+        .wrapper(wrapper.clone());
+    for (name, value) in around.named(&section.env) {
+        hooks = hooks.env(name.to_string_lossy(), value.to_string_lossy());
+    }
+    for (point, hook) in points {
+        if let Some(hook) = hook {
+            hooks = hooks.on(
+                point,
+                Hook::new(hook.run.clone()).deadline(hook.deadline.get()),
+            );
+        }
+    }
+    hooks
+}
+
+fn integrator(
+    workplace: &Workplace,
+    around: &Surroundings,
+    hooks: Hooks,
+) -> Result<IntegratorOptions, ComposeError> {
+    let config = workplace.config();
+    let landing = &config.landing;
+    let id = settings::integrator_id(&workplace.state)?;
+    let mut limits = PatchLimits::default();
+    limits.bytes = u64::from(config.limits.patch_mib) << 20;
+    limits.files = config.limits.patch_files as usize;
+    let mut options = IntegratorOptions::new(&config.workers.integrator, id)
+        .limits(limits)
+        .three_way(config.verify.three_way)
+        .filters(&landing.filters)
+        .hooks(hooks)
+        .keep(&config.verify.keep)
+        .sign_off(landing.signoff);
+    let format = match landing.sign {
+        model::Signing::Off => None,
+        model::Signing::Openpgp => Some("openpgp"),
+        model::Signing::Ssh => Some("ssh"),
+    };
+    if let (Some(format), Some(key)) = (format, &landing.signing_key) {
+        let mut signing = Signing::new(format, key);
+        if let Some(program) = &landing.signing_program {
+            signing = signing.program(program);
+        }
+        for (name, value) in around.named(&landing.signing_env) {
+            signing = signing.env(name.to_string_lossy(), value.to_string_lossy());
+        }
+        options = options.signing(signing);
+    }
+    if landing.push {
+        let mut push = PushOptions::new();
+        for (name, value) in around.named(&landing.push_env) {
+            push = push.env(name.to_string_lossy(), value.to_string_lossy());
+        }
+        if let Some(helper) = &landing.push_credential_helper {
+            push = push.credential_helper(helper);
+        }
+        if let Some(command) = &landing.push_ssh_command {
+            push = push.ssh_command(command);
+        }
+        options = options.push(push);
+    }
+    Ok(options)
+}
+
+fn verifier(workplace: &Workplace, around: &Surroundings, wrapper: Wrapper) -> CommandVerifier {
+    let section = &workplace.config().verify;
+    let command = |c: &model::VerifyCommand| VerifyCommand {
+        name: c.name.clone(),
+        command: c.run.clone(),
+        deadline: c.deadline.get(),
+    };
+    let text = |path: &std::ffi::OsStr| path.to_string_lossy().into_owned();
+    let named = around.named(&section.env);
+    let env = [("PATH".to_owned(), text(&around.search_path()))]
+        .into_iter()
+        .chain(named.iter().map(|(name, value)| (text(name), text(value))));
+    CommandVerifier::new(section.commands.iter().map(command).collect())
+        .confined(wrapper)
+        .with_env(env.collect())
+}
