@@ -33,6 +33,10 @@ const BUILTIN: &[(&str, &str)] = &[
 /// The most rules one set may hold.
 const MOST_RULES: usize = 2000;
 
+/// How much of a literal the automaton looks for, in bytes: enough to be rare, and little enough that
+/// the automaton of all rules stays in a processor's cache.
+const MOST_LITERAL: usize = 8;
+
 /// Why a file with rules was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -312,12 +316,15 @@ impl RuleSet {
         for (number, rule) in rules.iter().enumerate() {
             let number = u16::try_from(number).expect("a set holds at most 2000 rules");
             for literal in &rule.literals {
+                let literal = literal.get(..MOST_LITERAL).unwrap_or(literal);
                 let slot = *index.entry(literal).or_insert_with(|| {
                     literals.push(literal);
                     rules_of_literal.push(Vec::new());
                     literals.len() - 1
                 });
-                if let Some(users) = rules_of_literal.get_mut(slot) {
+                if let Some(users) = rules_of_literal.get_mut(slot)
+                    && users.last() != Some(&number)
+                {
                     users.push(number);
                 }
             }
