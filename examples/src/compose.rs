@@ -11,7 +11,7 @@ use std::sync::Arc;
 use pipeline_core::clock::Clock;
 use pipeline_core::clock::SystemClock;
 use pipeline_core::event::Observer;
-use pipeline_core::failure::RuleBasedAnalyzer;
+use pipeline_core::failure::RuleAnalyzer;
 use pipeline_core::gate::FolderGate;
 use pipeline_core::gate::Gate;
 use pipeline_core::gate::TrackerGate;
@@ -173,6 +173,9 @@ pub async fn compose(
     for agent in &agents.built {
         runner = runner.with_agent(Arc::clone(agent));
     }
+    for name in &agents.unconfined {
+        runner = runner.with_unconfined(name);
+    }
     if let Some(repository) = &repository {
         runner = runner.with_workspaces(Arc::clone(&repository.workspaces));
     }
@@ -189,7 +192,7 @@ pub async fn compose(
         .with_redactor(Redactor::new(&agents.secrets))
         .with_failures(Failures::open(&state.join("failures.json")))
         .with_runner(Arc::clone(&runner) as _)
-        .with_analyzer(Arc::new(RuleBasedAnalyzer::builtin()))
+        .with_analyzer(Arc::new(RuleAnalyzer::builtin()))
         .with_most_posts_per_day(config.limits.posts_per_day as usize);
     for place in places(config.gates.local_ok, config.gates.ship.place) {
         let gate: Arc<dyn Gate> = match place {

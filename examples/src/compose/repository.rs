@@ -179,9 +179,9 @@ fn integrator(
     let config = workplace.config();
     let landing = &config.landing;
     let id = settings::integrator_id(&workplace.state)?;
-    let mut limits = PatchLimits::default();
-    limits.bytes = u64::from(config.limits.patch_mib) << 20;
-    limits.files = config.limits.patch_files as usize;
+    let limits = PatchLimits::default()
+        .with_max_bytes(u64::from(config.limits.patch_mib) << 20)
+        .with_max_files(u64::from(config.limits.patch_files));
     let mut options = IntegratorOptions::new(&config.workers.integrator, id)
         .limits(limits)
         .three_way(config.verify.three_way)

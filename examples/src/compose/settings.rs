@@ -68,7 +68,6 @@ pub(super) async fn settings(
     };
     settings.slots = slots(config);
     settings.limits = limits(config);
-    settings.unconfined.clone_from(&agents.unconfined);
     settings.exclude.clone_from(&config.workspace.exclude);
     settings.authors = authors(config);
     settings.message.clone_from(&config.landing.message);
