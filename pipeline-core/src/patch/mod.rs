@@ -88,4 +88,4 @@ pub use self::written::parse_written;
 pub use self::written::written_folders;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,6 +10,7 @@ use super::OTHER;
 use super::adding;
 use super::changing;
 use super::deleting;
+use super::encoded;
 use super::judge;
 use super::renaming;
 
@@ -166,35 +167,6 @@ fn binary(forward: &str, reverse: &str) -> String {
     format!(
         "diff --git a/big b/big\nindex {ID}..{OTHER} 100644\nGIT binary patch\n{forward}\n{reverse}\n"
     )
-}
-
-/// One part of a binary change, as git encodes it.
-fn encoded(kind: &str, content: &[u8]) -> String {
-    const DIGITS: &[u8] =
-        b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
-    let packed = miniz_oxide::deflate::compress_to_vec_zlib(content, 9);
-    let mut text = format!("{kind} {}\n", content.len());
-    for line in packed.chunks(52) {
-        let length = u8::try_from(line.len()).unwrap();
-        text.push(char::from(if length <= 26 {
-            b'A' + length - 1
-        } else {
-            b'a' + length - 27
-        }));
-        for group in line.chunks(4) {
-            let mut bytes = [0; 4];
-            bytes[..group.len()].copy_from_slice(group);
-            let mut value = u32::from_be_bytes(bytes);
-            let mut digits = [0; 5];
-            for digit in digits.iter_mut().rev() {
-                *digit = DIGITS[(value % 85) as usize];
-                value /= 85;
-            }
-            text.push_str(std::str::from_utf8(&digits).unwrap());
-        }
-        text.push('\n');
-    }
-    text
 }
 
 /// A size as a delta writes it.

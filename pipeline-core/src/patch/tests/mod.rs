@@ -5,6 +5,8 @@ mod properties;
 mod reading;
 mod trees;
 
+use sha2::Digest as _;
+
 use super::Accepted;
 use super::NameSet;
 use super::PatchLimits;
@@ -81,3 +83,46 @@ fn renaming(from: &str, to: &str) -> String {
 const ZERO: &str = "0000000000000000000000000000000000000000";
 const ID: &str = "587be6b4c3f93f93c489c0111bba5596147a26cb";
 const OTHER: &str = "b77b4eb1d946f923f61785536da9ca5af6909f06";
+
+/// One part of a binary change, as git encodes it.
+fn encoded(kind: &str, content: &[u8]) -> String {
+    const DIGITS: &[u8] =
+        b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+    let packed = miniz_oxide::deflate::compress_to_vec_zlib(content, 9);
+    let mut text = format!("{kind} {}\n", content.len());
+    for line in packed.chunks(52) {
+        let length = u8::try_from(line.len()).unwrap();
+        text.push(char::from(if length <= 26 {
+            b'A' + length - 1
+        } else {
+            b'a' + length - 27
+        }));
+        for group in line.chunks(4) {
+            let mut bytes = [0; 4];
+            bytes[..group.len()].copy_from_slice(group);
+            let mut value = u32::from_be_bytes(bytes);
+            let mut digits = [0; 5];
+            for digit in digits.iter_mut().rev() {
+                *digit = DIGITS[(value % 85) as usize];
+                value /= 85;
+            }
+            text.push_str(std::str::from_utf8(&digits).unwrap());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A patch that adds one binary file.
+pub(crate) fn adding_binary(name: &str, content: &[u8]) -> String {
+    let digest = sha1::Sha1::new()
+        .chain_update(format!("blob {}\0", content.len()))
+        .chain_update(content)
+        .finalize();
+    format!(
+        "diff --git a/{name} b/{name}\nnew file mode 100644\nindex {ZERO}..{}\nGIT binary patch\n{}\n{}\n",
+        hex::encode(digest),
+        encoded("literal", content),
+        encoded("literal", b"")
+    )
+}
