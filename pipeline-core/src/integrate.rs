@@ -170,7 +170,7 @@ impl Candidate {
             field(&c.authored.as_secs().to_be_bytes());
             field(c.message.as_bytes());
             for hold in &c.holds {
-                field(hold.id().as_bytes());
+                field(hold.id.full().as_bytes());
             }
         }
         match &self.verification {

@@ -28,6 +28,7 @@ use crate::lock::LockStore;
 use crate::mirror::Mirror;
 use crate::mirror::View;
 use crate::post::Poster;
+use crate::protected::ProtectedRules;
 use crate::runner::Runner;
 use crate::secret::Redactor;
 use crate::settings::Settings;
@@ -62,6 +63,7 @@ pub struct Pipeline {
     pub(crate) analyzer: Option<Arc<dyn FailureAnalyzer>>,
     pub(crate) gates: Vec<Arc<dyn Gate>>,
     pub(crate) failures: Arc<Failures>,
+    pub(crate) protected: Arc<ProtectedRules>,
     pub(crate) failing_bases: Arc<FailingBases>,
 }
 
@@ -200,6 +202,7 @@ pub struct Builder {
     gates: Vec<Arc<dyn Gate>>,
     failures: Failures,
     most_posts_per_day: usize,
+    protected: Arc<ProtectedRules>,
 }
 
 impl Pipeline {
@@ -225,6 +228,7 @@ impl Pipeline {
             gates: Vec::new(),
             failures: Failures::in_memory(),
             most_posts_per_day: 60,
+            protected: Arc::new(ProtectedRules::builtin()),
         }
     }
 
@@ -314,6 +318,8 @@ impl Builder {
         with_analyzer(analyzer: Arc<dyn FailureAnalyzer>) = Some(analyzer);
         /// Sets where failing answers are counted; in memory otherwise.
         with_failures(failures: Failures) = failures;
+        /// Sets what is recognised in commands that agents ran; the built-in rules otherwise.
+        with_protected(protected: Arc<ProtectedRules>) = protected;
         /// Sets the cap on our memos per issue and day.
         with_most_posts_per_day(most_posts_per_day: usize) = most_posts_per_day;
     }
@@ -364,6 +370,7 @@ impl Builder {
             analyzer: self.analyzer,
             gates: self.gates,
             failures: Arc::new(self.failures),
+            protected: self.protected,
             failing_bases: Arc::default(),
         }
     }

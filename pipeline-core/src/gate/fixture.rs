@@ -11,8 +11,11 @@ use crate::integrate::VerificationRecord;
 use crate::issue::CommentId;
 use crate::issue::EventId;
 use crate::issue::IssueKey;
+use crate::patch::RepoPath;
+use crate::protected::Evidence;
 use crate::protected::Hold;
-use crate::protected::HoldKind;
+use crate::protected::HoldReason;
+use crate::protected::ProtectedKind;
 use crate::workspace::BaseRevision;
 use crate::workspace::CommitId;
 use crate::workspace::PatchId;
@@ -32,7 +35,10 @@ pub(crate) fn ann() -> Person {
 
 /// A sealed and verified candidate of one patch per issue, held by a migration and by a deploy.
 pub(crate) fn candidate(issues: &[&str]) -> Candidate {
-    let hold = |kind, id: &str| Hold::new(kind, id.into(), "rule".into(), "db/1.sql".into());
+    let path = || RepoPath::new("db/1.sql");
+    let migration = HoldReason::Class("migration".parse().expect("a class"));
+    let deploy = HoldReason::Protected(ProtectedKind::ALL[0]);
+    let hold = |reason| Hold::new(reason, "rule", Evidence::Path { path: path() });
     let commits: Vec<_> = issues
         .iter()
         .map(|issue| CandidateCommit {
@@ -50,10 +56,7 @@ pub(crate) fn candidate(issues: &[&str]) -> Candidate {
             message: "Change".into(),
             touched: Vec::new(),
             drift: Vec::new(),
-            holds: vec![
-                hold(HoldKind::Class("migration".into()), "m1"),
-                hold(HoldKind::Protected("deploy".into()), "d1"),
-            ],
+            holds: vec![hold(migration.clone()), hold(deploy.clone())],
         })
         .collect();
     Candidate {

@@ -36,6 +36,7 @@ use crate::integrate::CandidateId;
 use crate::issue::EventId;
 use crate::issue::IssueKey;
 use crate::protected::Hold;
+use crate::protected::Lifts;
 use crate::workspace::CommitId;
 
 /// A name and address as git writes them.
@@ -133,6 +134,21 @@ pub struct GateEvidence {
     pub protected: BTreeSet<String>,
     /// For ship: the digest of the deploy rules the person saw.
     pub rules: Option<String>,
+}
+
+impl GateEvidence {
+    /// Returns what it lifts; a name that can be no class or id lifts nothing.
+    #[must_use]
+    pub fn lifts(&self) -> Lifts {
+        let mut lifts = Lifts::none();
+        for class in &self.allow {
+            lifts = lifts.clone().allow(class).unwrap_or(lifts);
+        }
+        for id in &self.protected {
+            lifts = lifts.clone().protected(id).unwrap_or(lifts);
+        }
+        lifts
+    }
 }
 
 /// The answer of a gate.
@@ -286,9 +302,11 @@ impl Approval<LocalDiff> {
         if !candidate.sealed || !candidate.is_verified() {
             return Err(NotApproved::NotReady(id));
         }
-        let held: Vec<Hold> = candidate
-            .holds()
-            .filter(|h| !h.is_lifted_by(&evidence.allow, &evidence.protected))
+        let holds: Vec<Hold> = candidate.holds().cloned().collect();
+        let held: Vec<Hold> = evidence
+            .lifts()
+            .remaining(&holds)
+            .into_iter()
             .cloned()
             .collect();
         if !held.is_empty() {

@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use crate::integrate::Candidate;
-use crate::protected::HoldKind;
+use crate::protected::HoldReason;
 use crate::workspace::CommitId;
 
 /// Digits by which people name a candidate, a commit or the rules.
@@ -197,12 +197,12 @@ fn is_token(word: &str) -> bool {
 /// having looked.
 #[must_use]
 pub fn ok_comment(candidate: &Candidate) -> String {
-    let mut allow: Vec<&str> = Vec::new();
-    let mut protected: Vec<&str> = Vec::new();
+    let mut allow: Vec<String> = Vec::new();
+    let mut protected: Vec<String> = Vec::new();
     for hold in candidate.holds() {
-        match hold.kind() {
-            HoldKind::Class(class) => allow.push(class),
-            HoldKind::Protected(_) => protected.push(hold.id()),
+        match &hold.reason {
+            HoldReason::Class(class) => allow.push(class.name().to_owned()),
+            HoldReason::Protected(_) => protected.push(hold.id.to_string()),
         }
     }
     for list in [&mut allow, &mut protected] {

@@ -188,7 +188,10 @@ impl Pipeline {
         result: &RunResult,
         patch: crate::workspace::PatchId,
     ) -> Outcome {
-        let holds = Vec::new();
+        let lines = result.report.commands.iter().map(|c| c.command.as_str());
+        let holds = lines
+            .flat_map(|line| self.protected.command(line))
+            .collect();
         let mut text = format!(
             "remaining: waiting for {} to apply, verify, and commit.",
             self.settings.integrator.name

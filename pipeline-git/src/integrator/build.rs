@@ -108,7 +108,7 @@ pub(crate) async fn build(
     holds.extend(options.holds.iter().flat_map(|find| find(&parsed)));
     holds.extend(filters::holds(repository, objects, options, [tree, &new], &paths).await?);
     let mut seen = BTreeSet::new();
-    holds.retain(|hold| seen.insert(hold.id().to_owned()));
+    holds.retain(|hold| seen.insert(hold.id));
     let mut touched: Vec<String> = paths.iter().map(|path| shown(path.as_bytes())).collect();
     touched.dedup();
     let drift = touched

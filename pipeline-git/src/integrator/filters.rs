@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 
 use pipeline_core::patch::RepoPath;
+use pipeline_core::protected::Evidence;
 use pipeline_core::protected::Hold;
-use pipeline_core::protected::HoldKind;
+use pipeline_core::protected::HoldReason;
 
 use crate::error::GitError;
 use crate::integrator::options::IntegratorOptions;
@@ -37,10 +38,11 @@ pub(crate) async fn holds(
         .filter(|(_, driver)| !options.filters.contains(driver))
         .map(|(path, driver)| {
             Hold::new(
-                HoldKind::Class(CLASS.to_owned()),
-                format!("filter-{driver}-{path}"),
-                format!("filter:{driver}"),
-                format!("{path} goes through the filter `{driver}`"),
+                HoldReason::Class(CLASS.parse().expect("the name of a class")),
+                format!("filter {driver}"),
+                Evidence::Path {
+                    path: RepoPath::new(path.as_str()),
+                },
             )
         })
         .collect())

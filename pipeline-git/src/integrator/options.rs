@@ -7,6 +7,7 @@ use std::time::Duration;
 use pipeline_core::patch::ParsedPatch;
 use pipeline_core::patch::PatchLimits;
 use pipeline_core::protected::Hold;
+use pipeline_core::protected::ProtectedRules;
 
 use crate::hooks::Hooks;
 use crate::integrator::push::PushOptions;
@@ -43,12 +44,13 @@ impl IntegratorOptions {
     /// Makes the options of the integrator with this name and id of (machine, repository).
     #[must_use]
     pub fn new(name: impl Into<String>, id: impl Into<String>) -> Self {
+        let rules = ProtectedRules::builtin();
         Self {
             name: name.into(),
             id: id.into(),
             limits: PatchLimits::default(),
             three_way: false,
-            holds: None,
+            holds: Some(Arc::new(move |patch| rules.patch(patch))),
             filters: Vec::new(),
             hooks: Hooks::default(),
             keep: Vec::new(),
