@@ -33,12 +33,22 @@ pub(crate) fn ann() -> Person {
     Person::new("Ann", "ann@example.com")
 }
 
+fn hold(reason: HoldReason) -> Hold {
+    let path = RepoPath::new("db/1.sql");
+    Hold::new(reason, "rule", Evidence::Path { path })
+}
+
+fn migration() -> Hold {
+    hold(HoldReason::Class("migration".parse().expect("a class")))
+}
+
+/// A protected operation.
+pub(crate) fn deploy() -> Hold {
+    hold(HoldReason::Protected(ProtectedKind::ALL[0]))
+}
+
 /// A sealed and verified candidate of one patch per issue, held by a migration and by a deploy.
 pub(crate) fn candidate(issues: &[&str]) -> Candidate {
-    let path = || RepoPath::new("db/1.sql");
-    let migration = HoldReason::Class("migration".parse().expect("a class"));
-    let deploy = HoldReason::Protected(ProtectedKind::ALL[0]);
-    let hold = |reason| Hold::new(reason, "rule", Evidence::Path { path: path() });
     let commits: Vec<_> = issues
         .iter()
         .map(|issue| CandidateCommit {
@@ -56,7 +66,7 @@ pub(crate) fn candidate(issues: &[&str]) -> Candidate {
             message: "Change".into(),
             touched: Vec::new(),
             drift: Vec::new(),
-            holds: vec![hold(migration.clone()), hold(deploy.clone())],
+            holds: vec![migration(), hold(deploy.clone())],
         })
         .collect();
     Candidate {
@@ -84,7 +94,7 @@ pub(crate) fn evidence(subject: &str) -> GateEvidence {
         at: Timestamp::EPOCH,
         place: GatePlace::Terminal,
         allow: ["migration".to_owned()].into(),
-        protected: ["d1".to_owned()].into(),
+        protected: [deploy().id.to_string()].into(),
         rules: None,
     }
 }

@@ -103,8 +103,8 @@ async fn every_reason_is_collected() {
     };
     let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(reasons.join("\n"), @r#"
-    the OK does not lift every hold; still held: migration: db/1.sql (--allow migration)
-    the OK names 999999999999, but 7243b772f8bd waits now: look at it again and give a new OK
+    the OK does not lift every hold; still held: `db/1.sql` changes the database schema (rule `rule`); an OK lifts this with `--allow migration`
+    the OK names 999999999999, but 3949ae4dc2b5 waits now: look at it again and give a new OK
     "#);
     assert_eq!(how, ["write it"]);
     insta::assert_snapshot!(ignored.join("\n"), @r#"
