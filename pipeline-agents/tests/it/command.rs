@@ -48,17 +48,24 @@ impl Commands {
         Self { state, confined }
     }
 
-    /// Returns nothing, and says so past the test harness's capture, where nothing can be confined.
-    fn confined() -> Option<Self> {
-        let there = ["/usr/bin/bwrap", "/bin/bwrap"]
-            .iter()
-            .any(|path| Path::new(path).exists());
-        if !there {
-            let name = std::thread::current().name().unwrap_or("a test").to_owned();
-            let text = format!("SKIPPED {name}: no bubblewrap (`bwrap`) on this machine\n");
-            std::io::stderr().write_all(text.as_bytes()).unwrap();
-        }
-        there.then(|| Self::new(true))
+    /// Returns nothing, and says so past the test harness's capture, where nobody can be confined.
+    ///
+    /// Asked without our own arguments: were those wrong, the tests must fail and not be left out.
+    async fn confined() -> Option<Self> {
+        let bare =
+            ProcessSpec::new("bwrap", "/").args(["--unshare-all", "--ro-bind", "/", "/", "true"]);
+        let why = match bare.run().await {
+            Ok(report) if report.succeeded() => return Some(Self::new(true)),
+            Ok(report) => report.stderr().text().into_owned(),
+            Err(error) => error.to_string(),
+        };
+        let name = std::thread::current().name().unwrap_or("a test").to_owned();
+        let text = format!(
+            "SKIPPED {name}: bubblewrap does not work on this machine: {}\n",
+            why.trim()
+        );
+        std::io::stderr().write_all(text.as_bytes()).unwrap();
+        None
     }
 
     fn builder(&self, program: impl Into<PathBuf>) -> CommandAgentBuilder {
@@ -119,7 +126,11 @@ struct Conforming<const CONFINED: bool>(Commands);
 impl<const CONFINED: bool> AgentHarness for Conforming<CONFINED> {
     async fn fresh() -> Result<Self, BoxError> {
         // Where nothing can be confined the suite holds all the same, and what was left out is said.
-        let confined = if CONFINED { Commands::confined() } else { None };
+        let confined = if CONFINED {
+            Commands::confined().await
+        } else {
+            None
+        };
         Ok(Self(confined.unwrap_or_else(|| Commands::new(false))))
     }
 
@@ -441,7 +452,7 @@ async fn without_a_wrapper_it_says_that_it_is_unconfined() {
         (capabilities.confinement, capabilities.enforces_read_only),
         (Confinement::Unconfined, false)
     );
-    let Some(commands) = Commands::confined() else {
+    let Some(commands) = Commands::confined().await else {
         return;
     };
     let capabilities = commands.script(":").build().capabilities();
@@ -469,7 +480,7 @@ async fn a_hijacked_agent_reaches_everything_unconfined_and_nothing_confined() {
     if !Path::new("/bin/bash").exists() {
         return;
     }
-    let Some(confined) = Commands::confined() else {
+    let Some(confined) = Commands::confined().await else {
         return;
     };
     for (commands, expected) in [
@@ -511,7 +522,7 @@ async fn a_hijacked_agent_reaches_everything_unconfined_and_nothing_confined() {
 
 #[tokio::test]
 async fn images_are_visible_from_inside() {
-    let Some(commands) = Commands::confined() else {
+    let Some(commands) = Commands::confined().await else {
         return;
     };
     let image = commands.directory().join("shot.png");

@@ -24,7 +24,8 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         // Not below `/tmp`, which is another one inside anyway: what is hidden must be hidden by name.
-        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let built = std::env::current_exe().unwrap();
+        let folder = tempfile::tempdir_in(built.parent().unwrap()).unwrap();
         let root = fs::canonicalize(folder.path()).unwrap();
         let machine = Self {
             home: root.join("home"),
@@ -72,14 +73,21 @@ impl Machine {
     }
 }
 
-fn bubblewrap_works() -> bool {
-    let there = ["/usr/bin/bwrap", "/bin/bwrap", "/usr/local/bin/bwrap"]
-        .iter()
-        .any(|path| Path::new(path).exists());
-    if !there {
-        skip("no bubblewrap (`bwrap`) on this machine");
-    }
-    there
+/// Returns whether this machine can confine anybody at all, asked without our own arguments: were those wrong, the tests
+/// must fail and not be left out.
+async fn bubblewrap_works() -> bool {
+    let bare =
+        ProcessSpec::new("bwrap", "/").args(["--unshare-all", "--ro-bind", "/", "/", "true"]);
+    let why = match bare.run().await {
+        Ok(report) if report.succeeded() => return true,
+        Ok(report) => report.stderr().text().into_owned(),
+        Err(error) => error.to_string(),
+    };
+    skip(&format!(
+        "bubblewrap does not work on this machine: {}",
+        why.trim()
+    ));
+    false
 }
 
 fn said(report: &ProcessReport) -> String {
@@ -97,7 +105,7 @@ for file in "$1/key" "$2/ledger" "$2/workspaces/8/file" "$1/toolchain/lib" file;
 
 #[tokio::test]
 async fn home_and_state_are_unreadable_but_for_the_own_workspace() {
-    if !bubblewrap_works() {
+    if !bubblewrap_works().await {
         return;
     }
     let machine = Machine::new();
@@ -118,7 +126,7 @@ async fn home_and_state_are_unreadable_but_for_the_own_workspace() {
 
 #[tokio::test]
 async fn a_named_path_is_readable_and_what_is_hidden_in_it_stays_hidden() {
-    if !bubblewrap_works() {
+    if !bubblewrap_works().await {
         return;
     }
     let machine = Machine::new();
@@ -151,7 +159,7 @@ async fn a_named_path_is_readable_and_what_is_hidden_in_it_stays_hidden() {
 
 #[tokio::test]
 async fn a_read_only_workspace_cannot_be_changed_and_another_can() {
-    if !bubblewrap_works() {
+    if !bubblewrap_works().await {
         return;
     }
     let machine = Machine::new();
@@ -183,7 +191,7 @@ async fn a_read_only_workspace_cannot_be_changed_and_another_can() {
 
 #[tokio::test]
 async fn the_network_is_out_of_reach_unless_named() {
-    if !bubblewrap_works() || !Path::new("/bin/bash").exists() {
+    if !bubblewrap_works().await || !Path::new("/bin/bash").exists() {
         return skip("needs bubblewrap and bash");
     }
     let machine = Machine::new();
@@ -214,7 +222,7 @@ async fn the_network_is_out_of_reach_unless_named() {
 
 #[tokio::test]
 async fn other_processes_are_out_of_sight_and_nothing_outlives_the_child() {
-    if !bubblewrap_works() {
+    if !bubblewrap_works().await {
         return;
     }
     let machine = Machine::new();
@@ -237,7 +245,7 @@ async fn other_processes_are_out_of_sight_and_nothing_outlives_the_child() {
 
 #[tokio::test]
 async fn a_confined_child_outlives_the_thread_that_started_it() {
-    if !bubblewrap_works() {
+    if !bubblewrap_works().await {
         return;
     }
     let machine = Machine::new();
@@ -258,7 +266,7 @@ async fn a_confined_child_outlives_the_thread_that_started_it() {
 
 #[tokio::test]
 async fn limits_hold_inside_as_outside() {
-    if !bubblewrap_works() {
+    if !bubblewrap_works().await {
         return;
     }
     let machine = Machine::new();
@@ -276,7 +284,7 @@ async fn limits_hold_inside_as_outside() {
 
 #[tokio::test]
 async fn a_program_out_of_sight_is_a_sentence_and_not_a_riddle() {
-    if !bubblewrap_works() {
+    if !bubblewrap_works().await {
         return;
     }
     let machine = Machine::new();
@@ -305,7 +313,7 @@ async fn a_program_out_of_sight_is_a_sentence_and_not_a_riddle() {
 
 #[tokio::test]
 async fn a_working_wrapper_passes_its_trial() {
-    if !bubblewrap_works() {
+    if !bubblewrap_works().await {
         return;
     }
     let machine = Machine::new();
