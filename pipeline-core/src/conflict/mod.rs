@@ -41,6 +41,7 @@ mod key;
 mod pattern;
 pub mod planner;
 pub mod preset;
+pub mod report;
 mod resources;
 mod rules;
 pub mod watch;
