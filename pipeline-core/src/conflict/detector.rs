@@ -1,5 +1,6 @@
 //! The detector that follows rules.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -60,13 +61,45 @@ enum Owner {
     Deny(usize),
 }
 
-/// What a path claims beside itself.
+/// What the rules say about one path.
 #[derive(Debug, Default)]
-pub(super) struct Classified {
-    /// Class, key, mode and rule.
+pub(super) struct Verdict {
+    /// Class, key, mode and rule of what it claims beside itself.
     pub(super) claims: Vec<(AreaClass, ConflictKey, Mode, Arc<str>)>,
-    /// Whether a rule, an `allow` or a `deny` spoke of the path.
-    pub(super) known: bool,
+    /// The rules whose claims were taken away, and by which `allow`.
+    pub(super) lifted: Vec<(Arc<str>, Arc<str>)>,
+    /// Every `allow` that matches.
+    pub(super) allowed: Vec<Arc<str>>,
+    /// Every `deny` that matches.
+    pub(super) denied: Vec<Arc<str>>,
+}
+
+impl Verdict {
+    /// Adds the claim of a `deny`, which nothing takes away.
+    fn deny(&mut self, deny: Option<&(Arc<str>, AreaClass)>) {
+        if let Some((name, class)) = deny.filter(|(name, _)| !self.denied.contains(name)) {
+            self.denied.push(Arc::clone(name));
+            self.claims.push((
+                *class,
+                ConflictKey::area(*class, ""),
+                Mode::Exclusive,
+                Arc::clone(name),
+            ));
+        }
+    }
+
+    /// Returns whether any rule spoke of the path.
+    fn is_classified(&self) -> bool {
+        !(self.claims.is_empty() && self.lifted.is_empty() && self.allowed.is_empty())
+    }
+
+    /// Returns whether this rule spoke of the path.
+    pub(super) fn names(&self, rule: &str) -> bool {
+        let is_rule = |name: &Arc<str>| &**name == rule;
+        self.claims.iter().any(|(_, _, _, by)| is_rule(by))
+            || self.lifted.iter().any(|(lifted, _)| is_rule(lifted))
+            || self.allowed.iter().chain(&self.denied).any(is_rule)
+    }
 }
 
 impl fmt::Debug for RuleConflicts {
@@ -187,7 +220,7 @@ impl RuleConflicts {
         });
     }
 
-    fn mode_of(&self, class: AreaClass) -> Mode {
+    pub(super) fn mode_of(&self, class: AreaClass) -> Mode {
         self.modes
             .get(&class)
             .copied()
@@ -207,16 +240,16 @@ impl RuleConflicts {
     }
 
     /// Returns what the rules say about one path.
-    pub(super) fn classify(&self, path: &RepoPath) -> Classified {
-        let text: std::borrow::Cow<'_, str> = if path.as_str().is_ascii() {
+    pub(super) fn verdict(&self, path: &RepoPath) -> Verdict {
+        let text: Cow<'_, str> = if path.as_str().is_ascii() {
             path.as_str().into()
         } else {
             path.as_str().nfc().collect::<String>().into()
         };
         let mut hits: Vec<(usize, Option<&Pattern>)> = Vec::new();
         let mut excepted = BTreeSet::new();
-        let mut lifted: Vec<&Vec<AreaClass>> = Vec::new();
-        let mut found = Classified::default();
+        let mut allows: BTreeSet<usize> = BTreeSet::new();
+        let mut found = Verdict::default();
         for at in &self.set.matches(&text) {
             let Some((owner, pattern)) = self.owners.get(at) else {
                 continue;
@@ -229,30 +262,25 @@ impl RuleConflicts {
                     excepted.insert(rule);
                 }
                 Owner::Allow(allow) => {
-                    lifted.extend(self.allows.get(allow).map(|(_, classes)| classes));
+                    allows.insert(allow);
                 }
-                Owner::Deny(deny) => {
-                    if let Some((name, class)) = self.denies.get(deny) {
-                        found.claims.push((
-                            *class,
-                            ConflictKey::area(*class, ""),
-                            Mode::Exclusive,
-                            Arc::clone(name),
-                        ));
-                    }
-                }
+                Owner::Deny(deny) => found.deny(self.denies.get(deny)),
             }
         }
-        found.known = !found.claims.is_empty() || !lifted.is_empty();
+        let allows: Vec<&(Arc<str>, Vec<AreaClass>)> = allows
+            .into_iter()
+            .filter_map(|allow| self.allows.get(allow))
+            .collect();
         let worded = self.words.find(&text);
+        let by_word_alone = |rule: &&usize| {
+            self.rules
+                .get(**rule)
+                .is_some_and(|rule| !rule.needs_pattern)
+        };
         hits.extend(
             worded
                 .iter()
-                .filter(|rule| {
-                    self.rules
-                        .get(**rule)
-                        .is_some_and(|rule| !rule.needs_pattern)
-                })
+                .filter(by_word_alone)
                 .map(|rule| (*rule, None)),
         );
         for (at, pattern) in hits {
@@ -262,21 +290,24 @@ impl RuleConflicts {
             if excepted.contains(&at) || (rule.needs_word && !worded.contains(&at)) {
                 continue;
             }
-            found.known = true;
-            if lifted
-                .iter()
-                .any(|classes| classes.is_empty() || classes.contains(&rule.class))
-            {
+            let lifts = |(_, classes): &&&(Arc<str>, Vec<AreaClass>)| {
+                classes.is_empty() || classes.contains(&rule.class)
+            };
+            if let Some((allow, _)) = allows.iter().find(lifts) {
+                found
+                    .lifted
+                    .push((Arc::clone(&rule.name), Arc::clone(allow)));
                 continue;
             }
-            let value = self.value(rule, pattern, &text);
-            found.claims.push((
-                rule.class,
-                ConflictKey::area(rule.class, value),
-                rule.mode,
-                Arc::clone(&rule.name),
-            ));
+            let key = ConflictKey::area(rule.class, self.value(rule, pattern, &text));
+            found
+                .claims
+                .push((rule.class, key, rule.mode, Arc::clone(&rule.name)));
         }
+        found.allowed = allows
+            .into_iter()
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
         found
     }
 
@@ -326,7 +357,7 @@ fn folded(fold: Fold, value: &str) -> String {
 }
 
 /// Returns the mode of a class unless the rules say otherwise: what may touch everything is exclusive.
-const fn default_mode(class: AreaClass) -> Mode {
+pub(super) const fn default_mode(class: AreaClass) -> Mode {
     match class {
         AreaClass::Screen | AreaClass::Api => Mode::PerKey,
         AreaClass::Db | AreaClass::Deps | AreaClass::Shared | AreaClass::Domain => Mode::Exclusive,
@@ -428,9 +459,9 @@ impl ConflictDetector for RuleConflicts {
                 &self.names.same_file,
                 Some(path),
             );
-            let classified = self.classify(path);
-            for (class, key, mode, rule) in classified.claims {
-                all.claim(key, class.into(), mode, &rule, Some(path));
+            let verdict = self.verdict(path);
+            for (class, key, mode, rule) in &verdict.claims {
+                all.claim(key.clone(), (*class).into(), *mode, rule, Some(path));
             }
             for coupled in self.coupling.of(path) {
                 let rule = format!(
@@ -447,7 +478,7 @@ impl ConflictDetector for RuleConflicts {
                 );
             }
             match self.unclassified {
-                _ if classified.known => {}
+                _ if verdict.is_classified() => {}
                 Unclassified::File => {}
                 Unclassified::Directory => {
                     let key = ConflictKey::dir(path.parent());

@@ -38,6 +38,7 @@ mod detector;
 mod fold;
 mod index;
 mod key;
+pub mod lint;
 mod pattern;
 pub mod planner;
 pub mod preset;

@@ -36,6 +36,7 @@ pub struct Pattern {
     text: String,
     regex: Regex,
     captures: Vec<String>,
+    pieces: Vec<Piece>,
 }
 
 /// Why a text is no pattern.
@@ -78,16 +79,21 @@ impl Pattern {
     /// # Errors
     /// Says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let (source, captures) = translate(text)?;
-        let regex = regex::RegexBuilder::new(&source)
+        let pieces = pieces(text)?;
+        let regex = regex::RegexBuilder::new(&regex_of(&pieces))
             .case_insensitive(true)
             .size_limit(1 << 20)
             .build()
             .map_err(|_too_big| PatternError::TooLong)?;
+        let captures = pieces.iter().filter_map(|piece| match piece {
+            Piece::Capture { name, .. } => Some(name.clone()),
+            _ => None,
+        });
         Ok(Self {
             text: text.to_owned(),
             regex,
-            captures,
+            captures: captures.collect(),
+            pieces,
         })
     }
 
@@ -114,6 +120,42 @@ impl Pattern {
         )
     }
 
+    /// Returns paths that match, at least one for each choice that the pattern offers.
+    pub(crate) fn examples(&self) -> Vec<String> {
+        let choices: Vec<Vec<String>> = self.pieces.iter().map(examples_of).collect();
+        let with = |changed: usize, to: usize| -> String {
+            let pick = |(at, texts): (usize, &Vec<String>)| {
+                texts
+                    .get(if at == changed { to } else { 0 })
+                    .cloned()
+                    .unwrap_or_default()
+            };
+            choices.iter().enumerate().map(pick).collect()
+        };
+        let mut examples: Vec<String> = vec![with(usize::MAX, 0)];
+        for (at, texts) in choices.iter().enumerate() {
+            examples.extend((1..texts.len()).map(|to| with(at, to)));
+        }
+        examples
+    }
+
+    /// Returns whether two captures share a segment, so that a path may be split in several ways.
+    pub(crate) fn splits_freely(&self) -> bool {
+        let mut open = false;
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Capture { .. } => std::mem::replace(&mut open, true),
+            Piece::Text(text) if text.contains('/') => {
+                open = false;
+                false
+            }
+            Piece::Folders | Piece::Below => {
+                open = false;
+                false
+            }
+            Piece::Text(_) | Piece::Star | Piece::Any | Piece::OneOf(_) => false,
+        })
+    }
+
     /// Returns the regular expression it was translated to.
     pub(crate) fn as_regex(&self) -> &str {
         self.regex.as_str()
@@ -132,8 +174,27 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Translates a pattern into an anchored regular expression.
-fn translate(text: &str) -> Result<(String, Vec<String>), PatternError> {
+/// A piece of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    /// A text that stands for itself, slashes included.
+    Text(String),
+    /// Anything inside a segment.
+    Star,
+    /// One character inside a segment.
+    Any,
+    /// Any number of whole segments, also none, with the slash after each.
+    Folders,
+    /// At least one character, over segments.
+    Below,
+    /// One of several texts.
+    OneOf(Vec<String>),
+    /// A capture, within a segment or over several.
+    Capture { name: String, deep: bool },
+}
+
+/// Splits a pattern into its pieces.
+fn pieces(text: &str) -> Result<Vec<Piece>, PatternError> {
     if text.is_empty() {
         return Err(PatternError::Empty);
     }
@@ -143,26 +204,22 @@ fn translate(text: &str) -> Result<(String, Vec<String>), PatternError> {
     if text.starts_with('/') || text.split('/').any(|segment| segment == "..") {
         return Err(PatternError::NotRelative);
     }
-    let mut out = String::from("^");
-    let mut captures = Vec::new();
-    let segments: Vec<&str> = split_segments(text);
-    let last = segments.len() - 1;
+    let mut out = Vec::new();
+    let segments = split_segments(text);
     for (at, segment) in segments.iter().enumerate() {
-        match (*segment, at == last) {
-            ("**", true) => out.push_str(".+"),
-            ("**", false) => out.push_str("(?:[^/]+/)*"),
+        match (*segment, at + 1 == segments.len()) {
             // A pattern that ends in `/` means everything below.
-            ("", true) => out.push_str(".+"),
+            ("**" | "", true) => out.push(Piece::Below),
+            ("**", false) => out.push(Piece::Folders),
             (segment, is_last) => {
-                translate_segment(segment, &mut out, &mut captures)?;
+                read_segment(segment, &mut out)?;
                 if !is_last {
-                    out.push('/');
+                    out.push(Piece::Text("/".to_owned()));
                 }
             }
         }
     }
-    out.push('$');
-    Ok((out, captures))
+    Ok(out)
 }
 
 /// Splits at `/`, but not inside braces.
@@ -179,26 +236,13 @@ fn split_segments(text: &str) -> Vec<&str> {
     .collect()
 }
 
-fn translate_segment(
-    segment: &str,
-    out: &mut String,
-    captures: &mut Vec<String>,
-) -> Result<(), PatternError> {
+fn read_segment(segment: &str, out: &mut Vec<Piece>) -> Result<(), PatternError> {
     let mut chars = segment.chars().peekable();
-    // The capture that was just written, while nothing fixed has followed it.
-    let mut open: Option<String> = None;
     while let Some(c) = chars.next() {
-        match c {
-            '*' => {
-                if chars.peek() == Some(&'*') {
-                    return Err(PatternError::DoubleStar);
-                }
-                if let Some(name) = open {
-                    return Err(PatternError::Ambiguous(name));
-                }
-                out.push_str("[^/]*");
-            }
-            '?' => out.push_str("[^/]"),
+        let piece = match c {
+            '*' if chars.peek() == Some(&'*') => return Err(PatternError::DoubleStar),
+            '*' => Piece::Star,
+            '?' => Piece::Any,
             '{' => {
                 let mut inner = String::new();
                 loop {
@@ -208,47 +252,90 @@ fn translate_segment(
                         None => return Err(PatternError::Braces),
                     }
                 }
-                if inner.is_empty() {
-                    return Err(PatternError::Braces);
-                }
-                if inner.contains(',') {
-                    if inner.contains(['*', '?', '{']) {
-                        return Err(PatternError::Alternative(inner));
-                    }
-                    let texts: Vec<String> = inner.split(',').map(regex::escape).collect();
-                    out.push_str(&format!("(?:{})", texts.join("|")));
-                    open = None;
-                    continue;
-                }
-                if let Some(name) = open {
-                    return Err(PatternError::Ambiguous(name));
-                }
-                let (name, body) = match inner.strip_suffix("**") {
-                    Some(name) => (name, ".+?"),
-                    None => (inner.as_str(), "[^/]+?"),
-                };
-                let is_word = name.starts_with(|c: char| c.is_ascii_lowercase())
-                    && name
-                        .chars()
-                        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-                if !is_word || captures.iter().any(|known| known == name) {
-                    return Err(PatternError::Capture(inner));
-                }
-                out.push_str(&format!("(?P<{name}>{body})"));
-                captures.push(name.to_owned());
-                open = Some(inner);
-                continue;
+                read_braces(inner, out)?
             }
             '}' => return Err(PatternError::Braces),
-            '\\' => {
-                let c = chars.next().unwrap_or('\\');
-                out.push_str(&regex::escape(&c.to_string()));
-            }
-            c => out.push_str(&regex::escape(&c.to_string())),
+            '\\' => Piece::Text(chars.next().unwrap_or('\\').to_string()),
+            c => Piece::Text(c.to_string()),
+        };
+        if let (Some(Piece::Capture { name, .. }), Piece::Star | Piece::Capture { .. }) =
+            (out.last(), &piece)
+        {
+            return Err(PatternError::Ambiguous(name.clone()));
         }
-        open = None;
+        out.push(piece);
     }
     Ok(())
+}
+
+/// Reads what stands between braces: several texts, or a capture.
+fn read_braces(inner: String, before: &[Piece]) -> Result<Piece, PatternError> {
+    if inner.is_empty() {
+        return Err(PatternError::Braces);
+    }
+    if inner.contains(',') {
+        if inner.contains(['*', '?', '{']) {
+            return Err(PatternError::Alternative(inner));
+        }
+        return Ok(Piece::OneOf(inner.split(',').map(str::to_owned).collect()));
+    }
+    let (name, deep) = inner
+        .strip_suffix("**")
+        .map_or((inner.as_str(), false), |name| (name, true));
+    let is_word = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let stands_before =
+        |piece: &Piece| matches!(piece, Piece::Capture { name: known, .. } if known == name);
+    if !is_word || before.iter().any(stands_before) {
+        return Err(PatternError::Capture(inner));
+    }
+    Ok(Piece::Capture {
+        name: name.to_owned(),
+        deep,
+    })
+}
+
+/// Writes the pieces as an anchored regular expression.
+fn regex_of(pieces: &[Piece]) -> String {
+    let mut out = String::from("^");
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => out.push_str(&regex::escape(text)),
+            Piece::Star => out.push_str("[^/]*"),
+            Piece::Any => out.push_str("[^/]"),
+            Piece::Folders => out.push_str("(?:[^/]+/)*"),
+            Piece::Below => out.push_str(".+"),
+            Piece::OneOf(texts) => {
+                let texts: Vec<String> = texts.iter().map(|text| regex::escape(text)).collect();
+                out.push_str(&format!("(?:{})", texts.join("|")));
+            }
+            Piece::Capture { name, deep } => {
+                out.push_str(&format!(
+                    "(?P<{name}>{}+?)",
+                    if *deep { "." } else { "[^/]" }
+                ));
+            }
+        }
+    }
+    out.push('$');
+    out
+}
+
+/// Returns what may stand for a piece in an example; the texts are such as nobody writes into a pattern.
+fn examples_of(piece: &Piece) -> Vec<String> {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    match piece {
+        Piece::Text(text) => vec![text.clone()],
+        Piece::Star => texts(&["zqj", ""]),
+        Piece::Any => texts(&["z"]),
+        Piece::Folders => texts(&["zqa/zqb/", ""]),
+        Piece::Below => texts(&["zqc/zqd.zqe", "zqd"]),
+        Piece::OneOf(all) => all.clone(),
+        Piece::Capture { deep: false, .. } => texts(&["Zqfzqg"]),
+        Piece::Capture { deep: true, .. } => texts(&["zqh/zqi", "zqh"]),
+    }
 }
 
 #[cfg(test)]
@@ -302,6 +389,45 @@ mod tests {
             deep.capture("pages/users/edit.vue"),
             Some(vec![("screen", "users/edit")])
         );
+    }
+
+    #[test]
+    fn examples_match_their_pattern_in_every_choice() {
+        for text in [
+            "a/**/b.{rs,toml}",
+            "**/x",
+            "d/**",
+            "d/",
+            "a?c*",
+            "{k}/x",
+            "{k**}/x-{l}",
+            "\\*/{a,}b",
+        ] {
+            let pattern = Pattern::parse(text).expect("the pattern is good");
+            let examples = pattern.examples();
+            assert!(
+                examples.iter().all(|example| pattern.is_match(example)),
+                "{text}: {examples:?}"
+            );
+        }
+        let pattern = Pattern::parse("a/**/b.{rs,toml}").expect("the pattern is good");
+        assert_eq!(
+            pattern.examples(),
+            ["a/zqa/zqb/b.rs", "a/b.rs", "a/zqa/zqb/b.toml"]
+        );
+    }
+
+    #[test]
+    fn two_captures_in_a_segment_split_freely() {
+        let free = |text: &str| {
+            Pattern::parse(text)
+                .expect("the pattern is good")
+                .splits_freely()
+        };
+        assert!(free("{a}-{b}.rs"));
+        assert!(!free("{a}/{b}.rs"));
+        assert!(!free("{a}/**/{b}.rs"));
+        assert!(!free("x-{b}.rs"));
     }
 
     #[test]

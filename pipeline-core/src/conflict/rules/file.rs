@@ -279,7 +279,7 @@ impl RuleFile {
     }
 
     /// Returns the names of all rules.
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+    pub(in crate::conflict) fn names(&self) -> impl Iterator<Item = &String> {
         self.rules
             .iter()
             .map(|rule| &rule.name)
