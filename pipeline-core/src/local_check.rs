@@ -337,7 +337,7 @@ pub struct Readiness {
 /// `overlap` is what the conflict rules say about the live locks: `None` if they could not be read.
 #[must_use]
 pub fn readiness(check: &LocalCheck, overlap: Option<&[String]>) -> Vec<Readiness> {
-    let must_be_no = |name, answer: Answer, what: &str| Readiness {
+    let must_be_no = |name, answer: Answer, verb: &str, what: &str| Readiness {
         name,
         answer: match answer {
             Answer::Yes => Answer::No,
@@ -345,9 +345,9 @@ pub fn readiness(check: &LocalCheck, overlap: Option<&[String]>) -> Vec<Readines
             Answer::Unknown => Answer::Unknown,
         },
         why: match answer {
-            Answer::Yes => format!("it {what}"),
-            Answer::No => format!("it does not {}", what.trim_end_matches('s')),
-            Answer::Unknown => format!("it is not known whether it {what}"),
+            Answer::Yes => format!("it does {verb} {what}"),
+            Answer::No => format!("it does not {verb} {what}"),
+            Answer::Unknown => format!("it is not known whether it would {verb} {what}"),
         },
     };
     let empty = |name, list: &[String], what: &str| Readiness {
@@ -377,11 +377,12 @@ pub fn readiness(check: &LocalCheck, overlap: Option<&[String]>) -> Vec<Readines
             answer: Answer::of(check.estimate <= Estimate::Medium),
             why: format!("the work is {}", check.estimate.word()),
         },
-        must_be_no("db-change", check.db_change, "changes the database"),
+        must_be_no("db-change", check.db_change, "change", "the database"),
         must_be_no(
             "production-data",
             check.production_data,
-            "touches production data",
+            "touch",
+            "production data",
         ),
         match overlap {
             None => Readiness {

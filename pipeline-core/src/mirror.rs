@@ -161,6 +161,8 @@ impl View {
 pub struct Mirror {
     folder: Option<PathBuf>,
     state: Mutex<State>,
+    // One reading at a time: an older one that finishes last would put an old thread beside a new mark.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -176,6 +178,7 @@ impl Mirror {
         Self {
             folder: None,
             state: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -209,6 +212,7 @@ impl Mirror {
         Ok(Self {
             folder: Some(folder.to_owned()),
             state: Mutex::new(state),
+            turn: tokio::sync::Mutex::default(),
         })
     }
 
@@ -228,6 +232,7 @@ impl Mirror {
         watermark: Timestamp,
         also: &BTreeSet<IssueKey>,
     ) -> Result<View, TrackerError> {
+        let _turn = self.turn.lock().await;
         let mark = self.lock().mark.clone();
         let Reply {
             value: changes,
