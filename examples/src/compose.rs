@@ -173,15 +173,17 @@ pub async fn compose(
     for agent in &agents.built {
         runner = runner.with_agent(Arc::clone(agent));
     }
-    for name in &agents.unconfined {
-        runner = runner.with_unconfined(name);
+    for (name, agent) in &config.agents {
+        if agent.unconfined {
+            runner = runner.with_unconfined(name);
+        }
     }
     if let Some(repository) = &repository {
         runner = runner.with_workspaces(Arc::clone(&repository.workspaces));
     }
     let runner = Arc::new(runner);
 
-    let settings = settings::settings(workplace, &local, &agents).await?;
+    let settings = settings::settings(workplace, &local).await?;
     let targets = settings.targets.all();
     let approvers = config.gates.approvers.clone();
     let mut builder = Pipeline::builder(Arc::clone(&tracker), protocol.clone(), settings)

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use pipeline_agents::CommandAgent;
 use pipeline_core::agent::Agent;
-use pipeline_core::agent::Confinement;
 use pipeline_core::agent::WorkspaceKind;
 use pipeline_core::secret::Secret;
 
@@ -23,8 +22,6 @@ use crate::workplace::Workplace;
 pub(super) struct Agents {
     /// The agents.
     pub(super) built: Vec<Arc<dyn Agent>>,
-    /// The names of those that nothing holds in, although they may be used.
-    pub(super) unconfined: Vec<String>,
     /// Every secret one of them is given: none of it may be posted.
     pub(super) secrets: Vec<Secret>,
 }
@@ -35,7 +32,6 @@ pub(super) async fn agents(
 ) -> Result<Agents, ComposeError> {
     let mut agents = Agents {
         built: Vec::new(),
-        unconfined: Vec::new(),
         secrets: Vec::new(),
     };
     for (name, section) in &workplace.config().agents {
@@ -44,9 +40,6 @@ pub(super) async fn agents(
                 Arc::new(command(workplace, around, name, section, &mut agents.secrets).await?)
             }
         };
-        if section.unconfined && agent.capabilities().confinement == Confinement::Unconfined {
-            agents.unconfined.push(name.clone());
-        }
         agents.built.push(agent);
     }
     Ok(agents)

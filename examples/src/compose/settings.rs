@@ -11,7 +11,6 @@ use pipeline_core::settings::Roles;
 use pipeline_core::settings::Scope;
 use pipeline_core::settings::Settings;
 use pipeline_core::settings::Slot;
-use pipeline_core::settings::Targets;
 use pipeline_core::start::StartRules;
 use pipeline_core::start::Watermark;
 use pipeline_core::status::Status;
@@ -21,7 +20,6 @@ use pipeline_core::workspace::Target;
 use pipeline_trackers::local::LocalTracker;
 
 use super::ComposeError;
-use super::agents::Agents;
 use crate::config::Config;
 use crate::config::model::RunLimitsSection;
 use crate::surroundings::StateDir;
@@ -33,7 +31,6 @@ const INTEGRATOR_ID: &str = "integrator-id";
 pub(super) async fn settings(
     workplace: &Workplace,
     tracker: &LocalTracker,
-    agents: &Agents,
 ) -> Result<Settings, ComposeError> {
     let config = workplace.config();
     let repo = match &config.repository.name {

@@ -19,7 +19,7 @@ use crate::surroundings::StateDirError;
 use crate::terminal::escape;
 
 /// The exit codes, as `--help` shows them.
-pub const EXIT_CODES: &str = "Exit codes:\n  \
+pub(super) const EXIT_CODES: &str = "Exit codes:\n  \
     0  done; also where there was nothing to do\n  \
     1  something failed: the message says what and what to do\n  \
     2  wrong usage or configuration\n  \

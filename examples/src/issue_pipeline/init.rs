@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use pipeline_trackers::local::Actor;
 use pipeline_trackers::local::LocalStatuses;
 use pipeline_trackers::local::LocalTracker;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use super::Exit;
 use super::Failure;
 use super::arguments::InitArguments;
 use super::issue::whoever;
+use crate::compose;
 use crate::config;
 use crate::config::model::Place;
 use crate::config::template::Draft;
@@ -76,6 +78,8 @@ pub(super) async fn run(context: &Context, arguments: InitArguments) -> Result<E
     .map_err(|error| Failure::new(Exit::Usage, error))?;
     let workplace = context.workplace()?;
     LocalTracker::init(workplace.tracker_dir(), &statuses)?;
+    let tracker = LocalTracker::open(workplace.tracker_dir(), Actor::pipeline())?;
+    compose::watermark(&workplace.state, &tracker).await?;
     let report = Report {
         config: path,
         state: state.path().to_owned(),
