@@ -1,6 +1,7 @@
 //! From a configuration to a pipeline: every part once, in the order it is needed.
 
 mod agents;
+mod analyzer;
 mod repository;
 mod settings;
 
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use pipeline_core::clock::Clock;
 use pipeline_core::clock::SystemClock;
 use pipeline_core::event::Observer;
-use pipeline_core::failure::RuleAnalyzer;
 use pipeline_core::gate::FolderGate;
 use pipeline_core::gate::Gate;
 use pipeline_core::gate::TrackerGate;
@@ -194,7 +194,7 @@ pub async fn compose(
         .with_redactor(Redactor::new(&agents.secrets))
         .with_failures(Failures::open(&state.join("failures.json")))
         .with_runner(Arc::clone(&runner) as _)
-        .with_analyzer(Arc::new(RuleAnalyzer::builtin()))
+        .with_analyzer(Arc::new(analyzer::LazyAnalyzer::default()))
         .with_most_posts_per_day(config.limits.posts_per_day as usize);
     for place in places(config.gates.local_ok, config.gates.ship.place) {
         let gate: Arc<dyn Gate> = match place {

@@ -94,15 +94,32 @@ impl Report {
         };
         promise(self.commits.len() >= 3, "at least three commits land");
         let trailers = |c: &Commit| c.trailers.iter().any(|t| t.starts_with("Agent-Claim:"));
-        promise(self.commits.iter().all(trailers), "every commit names its claim");
+        promise(
+            self.commits.iter().all(trailers),
+            "every commit names its claim",
+        );
         promise(!self.overlapping.is_empty(), "runs overlap in time");
-        promise(self.conflicting.iter().all(|(_, _, overlapped)| !overlapped), "conflicting work never overlaps");
-        promise(self.issues.iter().any(|i| i.attempts == 2), "a returned patch lands on its second attempt");
-        promise(self.refs_before == self.refs_after, "no branch or tag is created");
+        promise(
+            self.conflicting
+                .iter()
+                .all(|(_, _, overlapped)| !overlapped),
+            "conflicting work never overlaps",
+        );
+        promise(
+            self.issues.iter().any(|i| i.attempts == 2),
+            "a returned patch lands on its second attempt",
+        );
+        promise(
+            self.refs_before == self.refs_after,
+            "no branch or tag is created",
+        );
         promise(self.tree_clean, "the user's tree is clean");
         promise(self.moved_forward, "the user's tree has moved forward");
         promise(self.worktrees_left == 0, "no worktree is left");
-        promise(self.second_run_changed.is_empty(), "a second run of every stage changes nothing");
+        promise(
+            self.second_run_changed.is_empty(),
+            "a second run of every stage changes nothing",
+        );
         broken
     }
 }

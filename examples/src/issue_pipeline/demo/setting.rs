@@ -44,7 +44,10 @@ impl Setting {
     pub(super) async fn make(context: &Context, dir: PathBuf) -> Result<Self, Failure> {
         let taken = std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some());
         if taken {
-            let text = format!("{} is not empty: name a new folder with --dir", dir.display());
+            let text = format!(
+                "{} is not empty: name a new folder with --dir",
+                dir.display()
+            );
             return Err(Failure::refused(text));
         }
         std::fs::create_dir_all(&dir)?;
@@ -56,17 +59,31 @@ impl Setting {
         state.prepare()?;
         let confined = wrapper_works(&context.around, &state).await;
         let config = state.config();
-        let text = configuration(&context.around, &repo, &state, confined).map_err(Failure::usage)?;
+        let text =
+            configuration(&context.around, &repo, &state, confined).map_err(Failure::usage)?;
         std::fs::write(&config, text)?;
         LocalTracker::init(state.path().join("tracker"), &LocalStatuses::default())?;
-        let confined_by = confined.then_some(if cfg!(target_os = "macos") { "sandbox-exec" } else { "bubblewrap" });
-        Ok(Self { dir, repo, state, config, confined_by })
+        let confined_by = confined.then_some(if cfg!(target_os = "macos") {
+            "sandbox-exec"
+        } else {
+            "bubblewrap"
+        });
+        Ok(Self {
+            dir,
+            repo,
+            state,
+            config,
+            confined_by,
+        })
     }
 
     /// Returns the tracker as a person.
     pub(super) fn tracker_as(&self, login: &str) -> Result<LocalTracker, Failure> {
         let person = Actor::person(login).map_err(|error| Failure::new(Exit::Failed, error))?;
-        Ok(LocalTracker::open(self.state.path().join("tracker"), person)?)
+        Ok(LocalTracker::open(
+            self.state.path().join("tracker"),
+            person,
+        )?)
     }
 
     /// Files the issues, in order.
@@ -74,7 +91,11 @@ impl Setting {
         let reporter = self.tracker_as(REPORTER)?;
         let mut keys = Vec::new();
         for work in work::ALL {
-            let draft = IssueDraft { title: work.title.to_owned(), body: work.body.to_owned(), ..IssueDraft::default() };
+            let draft = IssueDraft {
+                title: work.title.to_owned(),
+                body: work.body.to_owned(),
+                ..IssueDraft::default()
+            };
             keys.push(reporter.create_issue(&draft).await?.key);
         }
         Ok(keys)
@@ -82,9 +103,18 @@ impl Setting {
 }
 
 /// Runs git for the person whose repository it is: only the demo makes one.
-pub(super) async fn git(repo: &Path, around: &Surroundings, arguments: &[&str]) -> Result<String, Failure> {
+pub(super) async fn git(
+    repo: &Path,
+    around: &Surroundings,
+    arguments: &[&str],
+) -> Result<String, Failure> {
     let report = ProcessSpec::new("git", repo)
-        .args(["-c", "init.defaultBranch=main", "-c", "core.hooksPath=/dev/null"])
+        .args([
+            "-c",
+            "init.defaultBranch=main",
+            "-c",
+            "core.hooksPath=/dev/null",
+        ])
         .args(arguments.iter().copied())
         .env("PATH", around.search_path())
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -100,13 +130,21 @@ pub(super) async fn git(repo: &Path, around: &Surroundings, arguments: &[&str]) 
         return Ok(report.stdout().text().into_owned());
     }
     let said = report.stderr().text().trim().to_owned();
-    Err(Failure::new(Exit::Failed, format!("git {} failed: {said}", arguments.join(" "))))
+    Err(Failure::new(
+        Exit::Failed,
+        format!("git {} failed: {said}", arguments.join(" ")),
+    ))
 }
 
 async fn begin_history(repo: &Path, around: &Surroundings) -> Result<(), Failure> {
     git(repo, around, &["init", "--quiet"]).await?;
     git(repo, around, &["add", "--all"]).await?;
-    git(repo, around, &["commit", "--quiet", "--message", "A small shop"]).await?;
+    git(
+        repo,
+        around,
+        &["commit", "--quiet", "--message", "A small shop"],
+    )
+    .await?;
     Ok(())
 }
 
@@ -118,10 +156,16 @@ async fn wrapper_works(around: &Surroundings, state: &StateDir) -> bool {
         _ if cfg!(target_os = "macos") => Wrapper::sandbox_exec(),
         _ => return false,
     };
-    std::fs::create_dir_all(&scratch).is_ok() && wrapper.hide(state.path()).probe(&scratch).await.is_ok()
+    std::fs::create_dir_all(&scratch).is_ok()
+        && wrapper.hide(state.path()).probe(&scratch).await.is_ok()
 }
 
-fn configuration(around: &Surroundings, repo: &Path, state: &StateDir, confined: bool) -> Result<String, String> {
+fn configuration(
+    around: &Surroundings,
+    repo: &Path,
+    state: &StateDir,
+    confined: bool,
+) -> Result<String, String> {
     let text = |path: &Path| {
         let unusable = || format!("the path {} is not UTF-8 text", path.display());
         path.to_str().map(str::to_owned).ok_or_else(unusable)
@@ -148,7 +192,11 @@ fn configuration(around: &Surroundings, repo: &Path, state: &StateDir, confined:
     let mut tests = toml_edit::InlineTable::new();
     tests.insert("name", "tests".into());
     tests.insert("run", list(&["sh", "tests/run.sh"]));
-    draft.set("verify", "commands", Value::from([tests].into_iter().collect::<Array>()))?;
+    draft.set(
+        "verify",
+        "commands",
+        Value::from([tests].into_iter().collect::<Array>()),
+    )?;
     draft.set("landing", "after_landing", "Resolved")?;
     draft.set("context", "docs", list(&["docs/api-types.md"]))?;
     draft.set("limits", "issues_per_tick", 10)?;
