@@ -129,7 +129,7 @@ mod tests {
     fn a_person_reads_cause_fix_and_lines() {
         let result = result("$ make\nsrc/a.c:3:5: error: expected ';'\nmake: *** [all] Error 1\n");
         insta::assert_snapshot!(text(&result), @r"
-        compile (blame: code, a retry will not help, confidence 90 %)
+        compile (blame: code, a retry will not help, confidence 95 %)
           The compiler refused src/a.c: expected ';'
           Next: Correct the code at the place the compiler names.
           Cause at line 2:
@@ -138,7 +138,7 @@ mod tests {
             | make: *** [all] Error 1
           Symptom at line 3:
             | make: *** [all] Error 1
-          rule gcc/error, signature 4f4ad17e2f22bcb3
+          rule gcc/error, signature 33a2d2e34e95fae6
         ");
     }
 

@@ -233,5 +233,6 @@ impl Service {
     }
 }
 
+
 #[cfg(test)]
 mod tests;
