@@ -233,6 +233,5 @@ impl Service {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

@@ -66,7 +66,7 @@ pub(crate) fn candidate(issues: &[&str]) -> Candidate {
             message: "Change".into(),
             touched: Vec::new(),
             drift: Vec::new(),
-            holds: vec![migration(), hold(deploy.clone())],
+            holds: vec![migration(), deploy()],
         })
         .collect();
     Candidate {
