@@ -18,22 +18,30 @@ use pipeline_core::gate::TrackerGate;
 use pipeline_core::journal::FileJournal;
 use pipeline_core::journal::Journal;
 use pipeline_core::journal::JournalError;
+use pipeline_core::lock::Integrator;
+use pipeline_core::memo::Markers;
 use pipeline_core::memo::SigningKeys;
+use pipeline_core::memory::MemoryTracker;
 use pipeline_core::mirror::Mirror;
 use pipeline_core::pipeline::Pipeline;
 use pipeline_core::runner::LocalRunner;
 use pipeline_core::runner::RunTable;
 use pipeline_core::runner::RunnerError;
 use pipeline_core::secret::Redactor;
+use pipeline_core::settings::Settings;
 use pipeline_core::stages::Failures;
 use pipeline_core::thread::Protocol;
 use pipeline_core::tracker::Tracker;
 use pipeline_core::tracker::TrackerError;
+use pipeline_core::workspace::Target;
+use pipeline_git::GitIntegrator;
+use pipeline_git::IntegratorOptions;
 use pipeline_trackers::local::Actor;
 use pipeline_trackers::local::LocalTracker;
 
 use crate::config::model::Place;
 use crate::surroundings::SecretError;
+use crate::surroundings::StateDir;
 use crate::surroundings::StateDirError;
 use crate::surroundings::Surroundings;
 use crate::workplace::Workplace;
@@ -220,6 +228,7 @@ pub async fn compose(
         builder = builder
             .with_workspaces(Arc::clone(&repository.workspaces))
             .with_integrator(Arc::clone(&repository.integrator))
+            .with_protected(Arc::clone(&repository.protected))
             .with_verifier(Arc::clone(&repository.verifier))
             .with_conflicts(repository.conflicts(workplace, &targets).await?);
     }
@@ -229,6 +238,35 @@ pub async fn compose(
         tracker: local,
         repository,
     })
+}
+
+/// Builds a pipeline that only looks at the candidates of the repository around: for a person who has no configuration.
+///
+/// # Errors
+/// [`ComposeError`] if there is no repository, or it cannot be read.
+pub async fn of_repository(around: &Surroundings) -> Result<Pipeline, ComposeError> {
+    let found = around.repository();
+    let found = found.ok_or_else(|| ComposeError::unusable("there is no repository here"))?;
+    let state = StateDir::default_for(around, Some(&found))?;
+    state.prepare()?;
+    let git = repository::git(around, &found, &state).await?;
+    let options = IntegratorOptions::new("none", "none");
+    let integrator = GitIntegrator::new(&git, options);
+    let nobody = Integrator {
+        name: "none".to_owned(),
+        id: "none".to_owned(),
+    };
+    let target = Target::new("none").map_err(ComposeError::unusable)?;
+    let tracker: Arc<dyn Tracker> = Arc::new(MemoryTracker::new());
+    let protocol = Protocol {
+        accounts: Vec::new(),
+        ignore_authors: Vec::new(),
+        markers: Markers::default(),
+        keys: SigningKeys::new(tracker.identity()),
+    };
+    let settings = Settings::new(found.name(), target, nobody);
+    let builder = Pipeline::builder(tracker, protocol, settings);
+    Ok(builder.with_integrator(Arc::new(integrator)).build())
 }
 
 fn places(local_ok: Place, ship: Option<Place>) -> Vec<Place> {

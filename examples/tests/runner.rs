@@ -9,8 +9,15 @@ fn no_test_file_is_forgotten() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite");
     for entry in std::fs::read_dir(folder).expect("the folder of the tests") {
         let name = entry.expect("an entry").file_name();
-        let name = name.to_str().expect("a UTF-8 name").trim_end_matches(".rs").to_owned();
+        let name = name
+            .to_str()
+            .expect("a UTF-8 name")
+            .trim_end_matches(".rs")
+            .to_owned();
         let declared = format!("mod {name};\n");
-        assert!(name == "mod" || listed.contains(&declared), "tests/suite/{name}.rs is not listed");
+        assert!(
+            name == "mod" || listed.contains(&declared),
+            "tests/suite/{name}.rs is not listed"
+        );
     }
 }

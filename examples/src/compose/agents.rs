@@ -66,13 +66,17 @@ async fn command(
         WorkspaceChoice::Worktree => WorkspaceKind::DetachedWorktree,
         WorkspaceChoice::Clone => WorkspaceKind::SeparateClone,
     };
-    let mut agent = CommandAgent::builder(name, program, workplace.state.path().join("scratch"))
+    let mut agent = CommandAgent::builder(name, &program, workplace.state.path().join("scratch"))
         .args(arguments.iter().cloned())
         .env("PATH", around.search_path().to_string_lossy())
         .wrapper(wrapper)
         .workspace(kind);
-    for path in &section.read {
-        agent = agent.read(workplace.loaded.resolve(path));
+    let own = section
+        .read
+        .iter()
+        .map(|path| workplace.loaded.resolve(path));
+    for path in own.chain(installation(&program, workplace, around)) {
+        agent = agent.read(path);
     }
     for (variable, value) in around.named(&section.env) {
         agent = agent.env(variable.to_string_lossy(), value.to_string_lossy());
@@ -90,4 +94,30 @@ async fn command(
         agent = agent.secret(variable, secret);
     }
     Ok(agent.build())
+}
+
+/// Returns the folders a program of the person's own has to see: where it is named, and where a link leads.
+///
+/// Never one that holds the home or the state directory: then only the file itself.
+fn installation(program: &Path, workplace: &Workplace, around: &Surroundings) -> Vec<PathBuf> {
+    let hidden: Vec<PathBuf> = (around.home().into_iter())
+        .chain([workplace.state.path().to_owned()])
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
+    let places = [Some(program.to_owned()), program.canonicalize().ok()];
+    let shown = places.into_iter().flatten().filter_map(|file| {
+        let folder = file.parent()?.canonicalize().ok()?;
+        let holds_hidden = hidden.iter().any(|h| h.starts_with(&folder));
+        let system = ["/usr", "/bin", "/sbin", "/System"]
+            .iter()
+            .any(|s| folder.starts_with(s));
+        match (system, holds_hidden) {
+            (true, _) => None,
+            (false, true) => Some(file),
+            (false, false) => Some(folder),
+        }
+    });
+    let mut shown: Vec<PathBuf> = shown.collect();
+    shown.dedup();
+    shown
 }

@@ -9,9 +9,11 @@ use pipeline_core::conflict::RuleSet;
 use pipeline_core::conflict::Unclassified;
 use pipeline_core::footprint::RepoPath;
 use pipeline_core::integrate::PatchIntegrator;
+use pipeline_core::patch::ParsedPatch;
 use pipeline_core::patch::PatchLimits;
 use pipeline_core::pipeline::Conflicts;
 use pipeline_core::process::Wrapper;
+use pipeline_core::protected::ProtectedRules;
 use pipeline_core::verify::CommandVerifier;
 use pipeline_core::verify::Verifier;
 use pipeline_core::verify::VerifyCommand;
@@ -35,6 +37,7 @@ use crate::config::model;
 use crate::config::model::HookSection;
 use crate::sandbox;
 use crate::surroundings::FoundRepository;
+use crate::surroundings::StateDir;
 use crate::surroundings::Surroundings;
 use crate::workplace::Workplace;
 
@@ -51,6 +54,8 @@ pub struct OpenRepository {
     pub integrator: Arc<dyn PatchIntegrator>,
     /// The team's checks.
     pub verifier: Arc<dyn Verifier>,
+    /// What is held.
+    pub protected: Arc<ProtectedRules>,
 }
 
 impl OpenRepository {
@@ -59,14 +64,7 @@ impl OpenRepository {
         around: &Surroundings,
         found: &FoundRepository,
     ) -> Result<Self, ComposeError> {
-        let program = around.find_program("git").unwrap_or_else(|| "git".into());
-        let options = GitOptions::new(program).search_path(around.search_path());
-        let git = Repository::open(options, &found.root, workplace.state.path().join("git"))
-            .await
-            .map_err(|error| ComposeError::Repository {
-                path: found.root.clone(),
-                source: error.into(),
-            })?;
+        let git = git(around, found, &workplace.state).await?;
         let section = &workplace.config().sandbox;
         let wrapper = sandbox::wrapper(around, workplace, None, section.network)
             .map_err(ComposeError::unusable)?;
@@ -77,12 +75,15 @@ impl OpenRepository {
             .patch_limit(bytes)
             .grace(workplace.config().workspace.grace.get())
             .hooks(hooks.clone());
-        let integrator = GitIntegrator::new(&git, integrator(workplace, around, hooks)?);
+        let protected = Arc::new(protected(workplace)?);
+        let options = integrator(workplace, around, hooks, Arc::clone(&protected))?;
+        let integrator = GitIntegrator::new(&git, options);
         Ok(Self {
             workspaces: Arc::new(GitWorkspaces::new(&git, workspaces)),
             integrator: Arc::new(integrator.clone()),
             verifier: Arc::new(verifier(workplace, around, wrapper)),
             git_integrator: integrator,
+            protected,
             git,
         })
     }
@@ -145,6 +146,21 @@ impl OpenRepository {
     }
 }
 
+/// Opens a repository with the person's own search path, but none of their git configuration.
+pub(super) async fn git(
+    around: &Surroundings,
+    found: &FoundRepository,
+    state: &StateDir,
+) -> Result<Repository, ComposeError> {
+    let program = around.find_program("git").unwrap_or_else(|| "git".into());
+    let options = GitOptions::new(program).search_path(around.search_path());
+    let opened = Repository::open(options, &found.root, state.path().join("git")).await;
+    opened.map_err(|error| ComposeError::Repository {
+        path: found.root.clone(),
+        source: error.into(),
+    })
+}
+
 fn hooks(workplace: &Workplace, around: &Surroundings, wrapper: &Wrapper) -> Hooks {
     let section = &workplace.config().workspace.hooks;
     let points: [(HookPoint, &Option<HookSection>); 5] = [
@@ -171,10 +187,27 @@ fn hooks(workplace: &Workplace, around: &Surroundings, wrapper: &Wrapper) -> Hoo
     hooks
 }
 
+/// Returns what is held: the built-in rules with the team's own.
+fn protected(workplace: &Workplace) -> Result<ProtectedRules, ComposeError> {
+    let Some(path) = &workplace.config().protected.rules else {
+        return Ok(ProtectedRules::builtin());
+    };
+    let path = workplace.loaded.resolve(path);
+    let text = std::fs::read_to_string(&path).map_err(|source| ComposeError::File {
+        path: path.clone(),
+        source,
+    })?;
+    ProtectedRules::with_team(&text).map_err(|error| ComposeError::Unusable {
+        what: format!("the protected rules {} cannot be used", path.display()),
+        source: Some(error.into()),
+    })
+}
+
 fn integrator(
     workplace: &Workplace,
     around: &Surroundings,
     hooks: Hooks,
+    protected: Arc<ProtectedRules>,
 ) -> Result<IntegratorOptions, ComposeError> {
     let config = workplace.config();
     let landing = &config.landing;
@@ -188,6 +221,9 @@ fn integrator(
         .filters(&landing.filters)
         .hooks(hooks)
         .keep(&config.verify.keep)
+        .holds(Arc::new(move |patch: &ParsedPatch<'_>| {
+            protected.patch(patch)
+        }))
         .sign_off(landing.signoff);
     let format = match landing.sign {
         model::Signing::Off => None,

@@ -1,8 +1,8 @@
 //! `approve`: a person's OK on exactly one candidate, typed on a terminal or written by the owner of a folder.
 
-use std::collections::BTreeSet;
 use std::io::BufRead as _;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipeline_core::event::Stage;
@@ -31,35 +31,40 @@ struct Report {
 }
 
 pub(super) async fn run(context: &Context, arguments: ApproveArguments) -> Result<Exit, Failure> {
+    if let Some(folder) = &arguments.owner_folder {
+        let folder = context.around.directory.join(folder);
+        return as_owner(context, &arguments, folder).await;
+    }
     let workplace = context.workplace()?;
-    let place = workplace.config().gates.local_ok;
-    if place == Place::Tracker {
-        let text = format!(
-            "the OK is given in the tracker here: an approver writes the comment `OK {}` (see `issue-pipeline review`)",
-            arguments.candidate
-        );
-        return Err(Failure::refused(text));
+    match workplace.config().gates.local_ok {
+        Place::Terminal => {}
+        Place::Tracker => {
+            return Err(Failure::refused(format!(
+                "the OK is given in the tracker here: an approver writes the comment that `issue-pipeline review {}` \
+                 shows",
+                arguments.candidate
+            )));
+        }
+        Place::Owner => {
+            return Err(Failure::refused(
+                "the OK is given by the owner of [gates] owner_folder here: as that user, with --owner-folder DIR",
+            ));
+        }
     }
     let teller = Arc::new(Teller::new(
         workplace.name(),
         context.out.progress().clone(),
     ));
     let composed = compose::compose(&workplace, &context.around, Arc::clone(&teller) as _).await?;
-    let ok = Approve {
-        candidate: arguments.candidate.clone(),
-        by: whoami(&context.around).await,
-        allow: arguments.allow.into_iter().collect(),
-        protected: arguments.protected.into_iter().collect::<BTreeSet<_>>(),
-    };
+    let ok = ok(context, &arguments).await;
     let evidence = composed.pipeline.approve(&ok).await?;
     let short: String = evidence.subject.chars().take(12).collect();
     typed(context, &short)?;
     let gate = FolderGate::terminal(compose::approvals_dir(&workplace));
     gate.give(&evidence)
         .map_err(|error| Failure::new(Exit::Failed, error))?;
-    context
-        .out
-        .line(format!("OK on {short} by {}", evidence.by))?;
+    let by = &evidence.by;
+    context.out.line(format!("OK on {short} by {by}"))?;
     let report = match Paused::read(&workplace.state)? {
         Some(paused) => {
             context
@@ -85,6 +90,40 @@ pub(super) async fn run(context: &Context, arguments: ApproveArguments) -> Resul
         integrate: report,
     })?;
     Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// Gives the OK as another user than the pipeline's: only the repository is read, only the owner's folder written.
+async fn as_owner(
+    context: &Context,
+    arguments: &ApproveArguments,
+    folder: PathBuf,
+) -> Result<Exit, Failure> {
+    let pipeline = compose::of_repository(&context.around).await?;
+    let evidence = pipeline.approve(&ok(context, arguments).await).await?;
+    let short: String = evidence.subject.chars().take(12).collect();
+    typed(context, &short)?;
+    // Where the pipeline keeps its state is not for this user to know; its side checks that the folder lies outside.
+    let gate = FolderGate::owner(folder, "/nonexistent");
+    gate.give(&evidence)
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    let by = &evidence.by;
+    context.out.line(format!(
+        "OK on {short} by {by}; the pipeline's next `integrate` lands it"
+    ))?;
+    context.out.result(&Report {
+        ok: evidence,
+        integrate: None,
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn ok(context: &Context, arguments: &ApproveArguments) -> Approve {
+    Approve {
+        candidate: arguments.candidate.clone(),
+        by: whoami(&context.around).await,
+        allow: arguments.allow.iter().cloned().collect(),
+        protected: arguments.protected.iter().cloned().collect(),
+    }
 }
 
 /// Has a person type the short id on a terminal: a program that runs as the same user has none.

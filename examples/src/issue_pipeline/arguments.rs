@@ -167,6 +167,9 @@ pub struct StageArguments {
 pub struct ReviewArguments {
     /// The candidate, by its short or full id; default: every one that waits.
     pub candidate: Option<String>,
+    /// Look as the owner of the approvals folder: only the repository is read, no configuration.
+    #[arg(long)]
+    pub owner: bool,
     /// Only the summary, without the diff.
     #[arg(long)]
     pub stat: bool,
@@ -183,6 +186,9 @@ pub struct ApproveArguments {
     /// A protected operation this OK lifts, by its id; repeatable.
     #[arg(long, value_name = "ID")]
     pub protected: Vec<String>,
+    /// Give the OK as the owner of this folder (gate `owner`): only the repository is read, no configuration.
+    #[arg(long, value_name = "DIR")]
+    pub owner_folder: Option<PathBuf>,
 }
 
 /// `reject`

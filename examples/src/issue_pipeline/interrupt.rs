@@ -1,7 +1,5 @@
 //! What a person's Ctrl-C and a service manager's stop do: the work is dropped, and with it every agent.
 
-use std::future::Future;
-
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 

@@ -1,6 +1,11 @@
 //! `review`: the merged diff that waits for an OK.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use pipeline_core::gate::ok_comment;
+use pipeline_core::protected::Hold;
+use pipeline_core::stages::Review;
 
 use super::Context;
 use super::Exit;
@@ -8,17 +13,20 @@ use super::Failure;
 use super::arguments::ReviewArguments;
 use super::teller::Teller;
 use crate::compose;
+use crate::config::model::Place;
 use crate::terminal::Style;
 use crate::terminal::escape_line;
 
 pub(super) async fn run(context: &Context, arguments: &ReviewArguments) -> Result<Exit, Failure> {
-    let workplace = context.workplace()?;
-    let teller = Teller::new(workplace.name(), context.out.progress().clone());
-    let composed = compose::compose(&workplace, &context.around, Arc::new(teller)).await?;
-    let reviews = composed
-        .pipeline
-        .review(arguments.candidate.as_deref())
-        .await?;
+    let (pipeline, place) = if arguments.owner {
+        (compose::of_repository(&context.around).await?, Place::Owner)
+    } else {
+        let workplace = context.workplace()?;
+        let teller = Teller::new(workplace.name(), context.out.progress().clone());
+        let composed = compose::compose(&workplace, &context.around, Arc::new(teller)).await?;
+        (composed.pipeline, workplace.config().gates.local_ok)
+    };
+    let reviews = pipeline.review(arguments.candidate.as_deref()).await?;
     let out = &context.out;
     for review in &reviews {
         let candidate = &review.candidate;
@@ -63,11 +71,31 @@ pub(super) async fn run(context: &Context, arguments: &ReviewArguments) -> Resul
             out.raw(review.diff.as_bytes())?;
             out.line("")?;
         }
-        out.line(format!("to approve: {}", escape_line(&review.how)))?;
+        let how = how(place, review);
+        out.line(format!("to approve: {}", escape_line(&how)))?;
     }
     if reviews.is_empty() {
         out.line("nothing waits for an OK")?;
     }
     out.result(&reviews)?;
     Ok(Exit::Done)
+}
+
+/// Returns what a person does to give the OK, at the place where it is given here.
+fn how(place: Place, review: &Review) -> String {
+    let id = review.candidate.id();
+    let options: BTreeSet<String> = review.candidate.holds().map(Hold::lifted_by).collect();
+    let options: String = options.iter().map(|option| format!(" {option}")).collect();
+    match place {
+        Place::Tracker => {
+            let comment = ok_comment(&review.candidate);
+            format!("an approver writes this comment in one of its issues: {comment}")
+        }
+        Place::Terminal => format!("issue-pipeline approve {id}{options}"),
+        Place::Owner => {
+            format!(
+                "as the owner of the folder: issue-pipeline approve {id}{options} --owner-folder DIR"
+            )
+        }
+    }
 }

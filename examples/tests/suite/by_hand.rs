@@ -6,29 +6,85 @@ use super::world::World;
 async fn from_init_to_the_commit_command_by_command() {
     let world = World::ready("echo 'hello, Aiko' > greeting.txt").await;
     world.run(&["doctor"]).await.ended(0);
-    assert_eq!(world.git(&["status", "--porcelain"]).await, "", "init writes nothing into the tree");
+    assert_eq!(
+        world.git(&["status", "--porcelain"]).await,
+        "",
+        "init writes nothing into the tree"
+    );
 
     let key = world.filed("Greet by name").await;
-    world.run(&["triage", "--dry-run"]).await.ended(0).says("would");
-    assert!(!world.thread(&key).await.contains("automated AI assessment"), "a dry run writes nothing");
-    world.run(&["triage"]).await.ended(0).says("triaged and moved");
-    world.run(&["check", "--dry-run"]).await.ended(0).says("would");
+    world
+        .run(&["triage", "--dry-run"])
+        .await
+        .ended(0)
+        .says("would");
+    assert!(
+        !world.thread(&key).await.contains("automated AI assessment"),
+        "a dry run writes nothing"
+    );
+    world
+        .run(&["triage"])
+        .await
+        .ended(0)
+        .says("triaged and moved");
+    world
+        .run(&["check", "--dry-run"])
+        .await
+        .ended(0)
+        .says("would");
     world.run(&["check"]).await.ended(0).says("checked");
-    world.run(&["explain", &key]).await.ended(0).says("a person moves it to `In progress`");
+    world
+        .run(&["explain", &key])
+        .await
+        .ended(0)
+        .says("a person moves it to `In progress`");
 
-    world.run(&["issue", "comment", &key, "Her name is Aiko.", "--as", "mika"]).await.ended(0);
+    world
+        .run(&[
+            "issue",
+            "comment",
+            &key,
+            "Her name is Aiko.",
+            "--as",
+            "mika",
+        ])
+        .await
+        .ended(0);
     world.run(&["check"]).await.ended(0).says("re-checked");
 
-    world.run(&["issue", "move", &key, "In progress"]).await.ended(0);
-    world.run(&["dispatch", "--dry-run"]).await.ended(0).says("would");
+    world
+        .run(&["issue", "move", &key, "In progress"])
+        .await
+        .ended(0);
+    world
+        .run(&["dispatch", "--dry-run"])
+        .await
+        .ended(0)
+        .says("would");
     world.run(&["dispatch"]).await.ended(0).says("submitted");
     world.run(&["integrate", "--dry-run"]).await.ended(0);
-    world.run(&["integrate"]).await.ended(0).says("waits for its OK");
-    assert_eq!(world.read("greeting.txt"), "hello\n", "nothing lands before the OK");
+    world
+        .run(&["integrate"])
+        .await
+        .ended(0)
+        .says("waits for its OK");
+    assert_eq!(
+        world.read("greeting.txt"),
+        "hello\n",
+        "nothing lands before the OK"
+    );
 
     let candidate = world.waiting().await.expect("a candidate");
-    world.run(&["review"]).await.ended(0).says("+hello, Aiko").says(&format!("OK {candidate}"));
-    world.run(&["issue", "comment", &key, &format!("OK {candidate}")]).await.ended(0);
+    world
+        .run(&["review"])
+        .await
+        .ended(0)
+        .says("+hello, Aiko")
+        .says(&format!("OK {candidate}"));
+    world
+        .run(&["issue", "comment", &key, &format!("OK {candidate}")])
+        .await
+        .ended(0);
     world.run(&["integrate"]).await.ended(0).says("landed");
 
     assert_eq!(world.read("greeting.txt"), "hello, Aiko\n");
@@ -39,13 +95,22 @@ async fn from_init_to_the_commit_command_by_command() {
     let before = world.tip().await;
     for stage in ["triage", "check", "dispatch", "integrate"] {
         let again = world.run(&["--json", stage]).await.ended(0).json();
-        let done = again["issues"].as_array().expect("issues").iter().filter(|i| i["outcome"] == "done");
+        let done = again["issues"]
+            .as_array()
+            .expect("issues")
+            .iter()
+            .filter(|i| i["outcome"] == "done");
         assert_eq!(done.count(), 0, "{again}");
     }
     assert_eq!(world.tip().await, before);
 
     let runs = world.run(&["--json", "log"]).await.ended(0).json();
-    let kinds: Vec<&str> = runs.as_array().expect("runs").iter().filter_map(|r| r["kind"].as_str()).collect();
+    let kinds: Vec<&str> = runs
+        .as_array()
+        .expect("runs")
+        .iter()
+        .filter_map(|r| r["kind"].as_str())
+        .collect();
     assert_eq!(kinds, ["triage", "local_check", "recheck", "implement"]);
     let run = runs[3]["run"].as_str().expect("an id");
     world.run(&["log", run]).await.ended(0).says("greeting.txt");
@@ -57,13 +122,20 @@ async fn a_candidate_goes_back_with_the_reason_of_a_person() {
     let key = world.started("Greet by name").await;
     let candidate = world.candidate().await;
     let reason = "Say good morning.";
-    world.run(&["reject", &candidate, &key, "--reason", reason]).await.ended(0);
+    world
+        .run(&["reject", &candidate, &key, "--reason", reason])
+        .await
+        .ended(0);
     assert_eq!(world.waiting().await, None);
     assert!(world.thread(&key).await.contains(reason));
     world.agent("", "", "echo 'good morning' > greeting.txt");
     let again = world.candidate().await;
     assert_ne!(again, candidate);
-    world.run(&["reject", &candidate, &key, "--reason", reason]).await.ended(4).says("no candidate");
+    world
+        .run(&["reject", &candidate, &key, "--reason", reason])
+        .await
+        .ended(4)
+        .says("no candidate");
 }
 
 #[tokio::test]
@@ -72,11 +144,29 @@ async fn a_lock_is_ended_by_hand() {
     let key = world.started("Greet by name").await;
     world.run(&["dispatch"]).await.ended(0);
     let status = world.run(&["--json", "status"]).await.ended(0).json();
-    let claim = status["claims"][0]["claim"].as_u64().expect("a claim").to_string();
-    world.run(&["release", &claim, "--reason", "taking over"]).await.ended(0);
+    let claim = status["claims"][0]["claim"]
+        .as_u64()
+        .expect("a claim")
+        .to_string();
+    world
+        .run(&["release", &claim, "--reason", "taking over"])
+        .await
+        .ended(0);
     let status = world.run(&["--json", "status"]).await.ended(0).json();
-    assert_eq!(status["claims"].as_array().map(Vec::len), Some(0), "{status}");
+    assert_eq!(
+        status["claims"].as_array().map(Vec::len),
+        Some(0),
+        "{status}"
+    );
     assert!(world.thread(&key).await.contains("taking over"));
-    world.run(&["release", &claim]).await.ended(3).says("no live claim");
-    world.run(&["stop", &key]).await.ended(3).says("nothing runs");
+    world
+        .run(&["release", &claim])
+        .await
+        .ended(3)
+        .says("no live claim");
+    world
+        .run(&["stop", &key])
+        .await
+        .ended(3)
+        .says("nothing runs");
 }

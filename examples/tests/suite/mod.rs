@@ -1,12 +1,6 @@
 //! The tests, by what they show.
 
-mod agents;
-mod approve;
 mod by_hand;
 mod demo;
-mod holds;
-mod landing;
-mod refusals;
 mod triage_alone;
-mod watch;
 mod world;

@@ -49,7 +49,11 @@ impl Done {
     /// Asserts that a sentence was said.
     #[track_caller]
     pub(super) fn says(self, part: &str) -> Self {
-        assert!(self.said().contains(part), "expected `{part}` in:\n{}", self.said());
+        assert!(
+            self.said().contains(part),
+            "expected `{part}` in:\n{}",
+            self.said()
+        );
         self
     }
 
@@ -75,7 +79,10 @@ impl World {
         for folder in ["home", "repo", "bin"] {
             std::fs::create_dir(top.join(folder)).expect("made");
         }
-        let path = std::env::split_paths(&host_path()).map(|p| p.display().to_string()).collect::<Vec<_>>().join(":");
+        let path = std::env::split_paths(&host_path())
+            .map(|p| p.display().to_string())
+            .collect::<Vec<_>>()
+            .join(":");
         let env = [
             ("HOME", top.join("home").display().to_string()),
             ("USER", "rei".to_owned()),
@@ -85,7 +92,11 @@ impl World {
             ("RUST_BACKTRACE", "0".to_owned()),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self { _dir: dir, top, env }
+        Self {
+            _dir: dir,
+            top,
+            env,
+        }
     }
 
     /// Makes a machine with a repository of one commit.
@@ -93,7 +104,9 @@ impl World {
         let world = Self::bare();
         world.write("greeting.txt", "hello\n");
         world.write("check.sh", "grep -q . greeting.txt\n");
-        world.git(&["init", "--quiet", "--initial-branch=main"]).await;
+        world
+            .git(&["init", "--quiet", "--initial-branch=main"])
+            .await;
         world.commit("A greeting").await;
         world
     }
@@ -108,14 +121,27 @@ impl World {
 
     /// Writes the agent's script: what it does beside the answers, by task.
     pub(super) fn agent(&self, triage: &str, check: &str, work: &str) {
-        let script = AGENT.replace("TRIAGE", triage).replace("CHECK", check).replace("WORK", work);
+        let script = AGENT
+            .replace("TRIAGE", triage)
+            .replace("CHECK", check)
+            .replace("WORK", work);
         std::fs::write(self.top.join("bin/agent.sh"), script).expect("written");
     }
 
     /// Runs `init` with the agent, the check, and the OK in the tracker.
     pub(super) async fn init(&self, more: &[&str]) -> Done {
         let agent = format!("sh {}", self.top.join("bin/agent.sh").display());
-        let usual = ["init", "--tracker", "local", "--agent", &agent, "--verify", "sh check.sh", "--local-ok", "tracker"];
+        let usual = [
+            "init",
+            "--tracker",
+            "local",
+            "--agent",
+            &agent,
+            "--verify",
+            "sh check.sh",
+            "--local-ok",
+            "tracker",
+        ];
         self.run(&[&usual[..], more].concat()).await
     }
 
@@ -145,7 +171,13 @@ impl World {
     }
 
     pub(super) async fn run_in(&self, directory: &Path, arguments: &[&str]) -> Done {
-        done(&self.spec(BINARY, directory, arguments).run().await.expect("the binary starts"))
+        done(
+            &self
+                .spec(BINARY, directory, arguments)
+                .run()
+                .await
+                .expect("the binary starts"),
+        )
     }
 
     /// Describes a run of the binary, for a test that does more with it than wait.
@@ -164,7 +196,11 @@ impl World {
     pub(super) async fn git(&self, arguments: &[&str]) -> String {
         let identity = ["-c", "user.name=Mika", "-c", "user.email=mika@shop.example"];
         let arguments = [&identity[..], arguments].concat();
-        let report = self.spec("git", &self.repo(), &arguments).run().await.expect("git starts");
+        let report = self
+            .spec("git", &self.repo(), &arguments)
+            .run()
+            .await
+            .expect("git starts");
         let done = done(&report).ended(0);
         done.out
     }
@@ -179,12 +215,17 @@ impl World {
         let key = self.filed(title).await;
         self.run(&["triage"]).await.ended(0);
         self.run(&["check"]).await.ended(0);
-        self.run(&["issue", "move", &key, "In progress"]).await.ended(0);
+        self.run(&["issue", "move", &key, "In progress"])
+            .await
+            .ended(0);
         key
     }
 
     pub(super) async fn filed(&self, title: &str) -> String {
-        let made = self.run(&["--json", "issue", "new", title, "--as", "mika"]).await.ended(0);
+        let made = self
+            .run(&["--json", "issue", "new", title, "--as", "mika"])
+            .await
+            .ended(0);
         made.json()["key"].as_str().expect("a key").to_owned()
     }
 
@@ -197,7 +238,11 @@ impl World {
 
     /// Returns the short id of the candidate that waits.
     pub(super) async fn waiting(&self) -> Option<String> {
-        let reviews = self.run(&["--json", "review", "--stat"]).await.ended(0).json();
+        let reviews = self
+            .run(&["--json", "review", "--stat"])
+            .await
+            .ended(0)
+            .json();
         let id = reviews.get(0)?["id"].as_str()?.to_owned();
         Some(id[..12].to_owned())
     }
@@ -208,7 +253,11 @@ impl World {
 
     /// Returns the state directory.
     pub(super) fn state(&self) -> PathBuf {
-        let root = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/state" };
+        let root = if cfg!(target_os = "macos") {
+            "Library/Application Support"
+        } else {
+            ".local/state"
+        };
         let root = self.top.join("home").join(root).join("issue-pipeline");
         let mut entries = std::fs::read_dir(root).expect("init has run");
         entries.next().expect("one").expect("readable").path()
@@ -238,7 +287,10 @@ pub(super) fn done(report: &ProcessReport) -> Done {
 
 /// Returns the search path of the machine the tests run on: git and sh are there.
 fn host_path() -> std::ffi::OsString {
-    #[expect(clippy::disallowed_methods, reason = "a test takes git and sh from where the machine has them")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test takes git and sh from where the machine has them"
+    )]
     let path = std::env::var_os("PATH");
     path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
 }

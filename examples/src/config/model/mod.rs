@@ -31,6 +31,7 @@ pub use self::limits::LimitsSection;
 pub use self::limits::MarkersSection;
 pub use self::repository::ConflictsSection;
 pub use self::repository::ContextSection;
+pub use self::repository::ProtectedSection;
 pub use self::repository::RepositorySection;
 pub use self::repository::TargetsSection;
 pub use self::repository::Unclassified;
@@ -80,6 +81,8 @@ pub struct Config {
     pub targets: TargetsSection,
     /// What may not be worked on at the same time.
     pub conflicts: ConflictsSection,
+    /// What is held until a person names it.
+    pub protected: ProtectedSection,
     /// When `watch` runs each stage.
     pub schedule: ScheduleSection,
     /// Who is told that a person is needed.

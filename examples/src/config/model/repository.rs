@@ -74,3 +74,11 @@ pub struct ContextSection {
     /// Prompt templates that replace the built-in ones, by name.
     pub prompts: BTreeMap<String, PathBuf>,
 }
+
+/// `[protected]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProtectedSection {
+    /// The team's own rules, added to the built-in ones.
+    pub rules: Option<PathBuf>,
+}
