@@ -20,6 +20,7 @@ pub mod lock;
 pub mod memo;
 pub mod memory;
 pub mod mirror;
+pub mod notify;
 pub mod patch;
 pub mod pipeline;
 pub mod plan;
