@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use path::{MAX_PATH_BYTES, PathFault, RepoDir, RepoPath, encode_wire, percent_decode};
+pub use path::{
+    MAX_PATH_BYTES, PathFault, RepoDir, RepoPath, encode_readable, encode_wire, percent_decode,
+};
 pub(crate) use path::{lies_under, parent_of};
 
 use crate::conflict::ConflictKey;

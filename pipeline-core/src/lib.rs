@@ -38,6 +38,7 @@ pub mod start;
 pub mod status;
 pub mod thread;
 pub mod tracker;
+pub mod trailers;
 pub mod verify;
 pub mod workspace;
 

@@ -8,7 +8,9 @@
 
 pub mod agent;
 mod case;
+mod files;
 pub mod tracker;
+pub mod workspace;
 
 pub use self::case::Violation;
 #[doc(hidden)]

@@ -432,7 +432,14 @@ fn is_hidden(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Writes bytes readably: UTF-8 as it is, the rest, `%` and hidden characters percent-encoded.
+/// Writes the bytes of a path readably: UTF-8 as it is, the rest, `%` and hidden characters percent-encoded.
+///
+/// This is what [`RepoPath`] shows, for bytes that need not be a normal path; [`percent_decode`] reads it back.
+#[must_use]
+pub fn encode_readable(bytes: &[u8]) -> String {
+    show(bytes)
+}
+
 fn show(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

@@ -3,7 +3,6 @@
 mod agent;
 mod clock;
 mod gate;
-mod integrator;
 mod repository;
 mod tracker;
 
@@ -11,8 +10,8 @@ pub use self::agent::ScriptedAgent;
 pub use self::agent::ScriptedTurn;
 pub use self::clock::ScriptedClock;
 pub use self::gate::MemoryGate;
-pub use self::integrator::MemoryIntegrator;
 pub use self::repository::MemoryCommit;
+pub use self::repository::MemoryIntegrator;
 pub use self::repository::MemoryRepository;
 pub use self::repository::MemoryWorkspaces;
 pub use self::repository::Tree;

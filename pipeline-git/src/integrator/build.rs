@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use pipeline_core::footprint::encode_readable;
 use pipeline_core::integrate::ApplyOutcome;
 use pipeline_core::integrate::CandidateCommit;
 use pipeline_core::integrate::Submission;
@@ -11,13 +12,13 @@ use pipeline_core::patch::NameSet;
 use pipeline_core::patch::PatchPolicy;
 use pipeline_core::patch::PatchRefusal;
 use pipeline_core::patch::RepoPath;
+use pipeline_core::trailers::with_trailers;
 
 use crate::error::GitError;
 use crate::integrator::filters;
 use crate::integrator::fit::Fit;
 use crate::integrator::fit::fit;
 use crate::integrator::options::IntegratorOptions;
-use crate::integrator::trailers::with_trailers;
 use crate::object::NewCommit;
 use crate::object::Objects;
 use crate::object::Signature;
@@ -27,7 +28,6 @@ use crate::oid::Kind;
 use crate::oid::Oid;
 use crate::repository::Repository;
 use crate::workspace::commit_id;
-use crate::workspace::shown;
 
 /// What became of one patch.
 #[derive(Debug)]
@@ -109,7 +109,10 @@ pub(crate) async fn build(
     holds.extend(filters::holds(repository, objects, options, [tree, &new], &paths).await?);
     let mut seen = BTreeSet::new();
     holds.retain(|hold| seen.insert(hold.id));
-    let mut touched: Vec<String> = paths.iter().map(|path| shown(path.as_bytes())).collect();
+    let mut touched: Vec<String> = paths
+        .iter()
+        .map(|path| encode_readable(path.as_bytes()))
+        .collect();
     touched.dedup();
     let drift = touched
         .iter()

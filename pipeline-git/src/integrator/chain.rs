@@ -1,18 +1,19 @@
 //! The chain of a candidate, written anew for landing, and compared with what was approved.
 
+use pipeline_core::footprint::encode_readable;
 use pipeline_core::gate::Approval;
 use pipeline_core::gate::LocalDiff;
 use pipeline_core::integrate::Candidate;
 use pipeline_core::integrate::CandidateCommit;
 use pipeline_core::integrate::ClaimRef;
 use pipeline_core::integrate::LandingPlan;
+use pipeline_core::trailers::with_trailers;
 use pipeline_core::workspace::CommitId;
 
 use crate::error::GitError;
 use crate::integrator::build::author;
 use crate::integrator::options::IntegratorOptions;
 use crate::integrator::options::Signing;
-use crate::integrator::trailers::with_trailers;
 use crate::object::NewCommit;
 use crate::object::Objects;
 use crate::object::Signature;
@@ -20,7 +21,6 @@ use crate::oid::Kind;
 use crate::oid::Oid;
 use crate::workspace::commit_id;
 use crate::workspace::parsed;
-use crate::workspace::shown;
 
 /// What of an approval a landing is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(crate) async fn rewrite(
         old: candidate.base.commit.clone(),
         new: commit_id(&parent),
         commits,
-        touched: touched.iter().map(|path| shown(path)).collect(),
+        touched: touched.iter().map(|path| encode_readable(path)).collect(),
     })
 }
 

@@ -1,71 +1,12 @@
-//! The trailers that say which claim a commit lands, and the search for them.
+//! The search for commits that land a claim.
 
-use pipeline_core::integrate::ClaimRef;
 use pipeline_core::integrate::TrailerHit;
-use pipeline_core::issue::CommentId;
-use pipeline_core::issue::EventId;
-use pipeline_core::issue::IssueKey;
+use pipeline_core::trailers::Trailers;
 
 use crate::error::GitError;
 use crate::oid::Oid;
 use crate::repository::Repository;
 use crate::workspace::commit_id;
-
-const CLAIM: &str = "Agent-Claim: ";
-const ROUND: &str = "Agent-Round: ";
-
-/// Returns a message with the trailers of its claim as the last paragraph.
-pub(crate) fn with_trailers(message: &str, claim: &ClaimRef, sign_off: Option<&str>) -> String {
-    let ClaimRef {
-        issue,
-        comment,
-        nonce,
-        round,
-    } = claim;
-    let mut whole = message.trim_end().to_owned();
-    whole.push_str(&format!(
-        "\n\n{CLAIM}{issue} {comment} {nonce}\n{ROUND}{issue} {round}\n"
-    ));
-    if let Some(by) = sign_off {
-        whole.push_str(&format!("Signed-off-by: {by}\n"));
-    }
-    whole
-}
-
-/// The trailers of one message.
-#[derive(Debug, Default)]
-struct Trailers {
-    claims: Vec<(IssueKey, CommentId, String)>,
-    rounds: Vec<(IssueKey, EventId)>,
-}
-
-/// Reads the trailers of a message; only its last paragraph counts, so that a text quoted in the
-/// message lands nothing.
-fn read(message: &str) -> Trailers {
-    let mut found = Trailers::default();
-    let trimmed = message.trim_end();
-    let Some((_, paragraph)) = trimmed.rsplit_once("\n\n") else {
-        return found;
-    };
-    for line in paragraph.lines() {
-        if let Some(value) = line.strip_prefix(CLAIM) {
-            let words: Vec<_> = value.split(' ').collect();
-            if let [issue, comment, nonce] = words[..]
-                && let (Ok(issue), Ok(comment)) = (IssueKey::new(issue), comment.parse())
-            {
-                found
-                    .claims
-                    .push((issue, CommentId(comment), nonce.to_owned()));
-            }
-        } else if let Some(value) = line.strip_prefix(ROUND)
-            && let Some((issue, round)) = value.split_once(' ')
-            && let (Ok(issue), Ok(round)) = (IssueKey::new(issue), round.parse())
-        {
-            found.rounds.push((issue, EventId(round)));
-        }
-    }
-    found
-}
 
 /// Finds every commit with our trailers that is reachable from `tip`, back to the oldest of the
 /// bases.
@@ -108,7 +49,7 @@ pub(crate) async fn search(
             .unwrap_or(record.len());
         let (hex, message) = record.split_at(end);
         let commit = Oid::from_hex(hex).ok_or_else(unexpected)?;
-        let Trailers { claims, rounds } = read(&String::from_utf8_lossy(message));
+        let Trailers { claims, rounds } = Trailers::of(&String::from_utf8_lossy(message));
         if !claims.is_empty() || !rounds.is_empty() {
             hits.push(TrailerHit {
                 commit: commit_id(&commit),
@@ -171,6 +112,12 @@ pub(crate) async fn is_ancestor(
 
 #[cfg(test)]
 mod tests {
+    use pipeline_core::integrate::ClaimRef;
+    use pipeline_core::issue::CommentId;
+    use pipeline_core::issue::EventId;
+    use pipeline_core::issue::IssueKey;
+    use pipeline_core::trailers::with_trailers;
+
     use super::*;
     use crate::testing::Fixture;
 
@@ -180,36 +127,6 @@ mod tests {
             comment: CommentId(41),
             nonce: "0123456789abcdef0123456789abcdef".to_owned(),
             round: EventId(round),
-        }
-    }
-
-    #[test]
-    fn trailers_are_the_last_paragraph_and_read_back() {
-        let whole = with_trailers("Fix it\n\nBecause.\n\n\n", &claim(9), Some("Ada <a@b>"));
-        insta::assert_snapshot!(whole, @r"
-        Fix it
-
-        Because.
-
-        Agent-Claim: SHOP-7 41 0123456789abcdef0123456789abcdef
-        Agent-Round: SHOP-7 9
-        Signed-off-by: Ada <a@b>
-        ");
-        let Trailers { claims, rounds } = read(&whole);
-        assert_eq!(claims, [(claim(9).issue, CommentId(41), claim(9).nonce)]);
-        assert_eq!(rounds, [(claim(9).issue, EventId(9))]);
-    }
-
-    #[test]
-    fn a_quoted_or_malformed_trailer_is_none() {
-        for message in [
-            "Agent-Round: SHOP-7 9",
-            "Title\n\nAgent-Round: SHOP-7 9\n\nMore text",
-            "Title\n\n    Agent-Round: SHOP-7 9",
-            "Title\n\nAgent-Round: SHOP-7 nine\nAgent-Claim: SHOP-7 41\nAgent-Round: ../x 1",
-        ] {
-            let Trailers { claims, rounds } = read(message);
-            assert!(claims.is_empty() && rounds.is_empty(), "{message}");
         }
     }
 

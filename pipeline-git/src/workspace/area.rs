@@ -34,6 +34,9 @@ pub(super) struct Record {
     pub(super) store: Option<PathBuf>,
 }
 
+/// What the name of a folder begins with until its record is whole.
+const UNFINISHED: &str = ".new-";
+
 /// One workspace on disk.
 #[derive(Clone, Debug)]
 pub(super) struct Area {
@@ -71,10 +74,14 @@ impl Area {
             let parent = dir.parent().ok_or(io::ErrorKind::InvalidInput)?;
             create_private(parent)?;
             // A crash must not leave a folder that nobody can tell the run of.
-            let fresh = parent.join(format!(".new-{}", nonce()));
+            let fresh = parent.join(format!("{UNFINISHED}{}", nonce()));
             create_private(&fresh)?;
-            std::fs::write(fresh.join("workspace.json"), json)?;
-            std::fs::rename(&fresh, &dir)?;
+            let placed = std::fs::write(fresh.join("workspace.json"), json)
+                .and_then(|()| std::fs::rename(&fresh, &dir));
+            if let Err(error) = placed {
+                std::fs::remove_dir_all(&fresh)?;
+                return Err(error);
+            }
             sync_dir(parent)
         })
         .await?;
@@ -120,6 +127,9 @@ impl Area {
         let mut entries = tokio::fs::read_dir(&folder).await.map_err(failed)?;
         let mut areas = Vec::new();
         while let Some(entry) = entries.next_entry().await.map_err(failed)? {
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                continue;
+            }
             match Self::open_at(repository, entry.path()).await {
                 Ok(area) => areas.extend(area),
                 Err(error) => tracing::warn!(path = %entry.path().display(), %error, "workspace"),

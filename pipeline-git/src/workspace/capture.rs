@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use pipeline_core::footprint::encode_readable;
 use pipeline_core::workspace::Captured;
 use pipeline_core::workspace::Patch;
 use sha2::Digest as _;
@@ -24,7 +25,6 @@ use crate::workspace::changes::volume;
 use crate::workspace::changes::write_tree;
 use crate::workspace::litter::remove_litter;
 use crate::workspace::litter::remove_nested_git;
-use crate::workspace::shown;
 
 /// How much larger than its patch the changed files may be before they are even read.
 const UNPACKED: u64 = 64;
@@ -59,7 +59,7 @@ pub(super) async fn capture(
         patch => patch?,
     };
     let touched = objects.changed_paths(&area.tree, &tree).await?;
-    let touched = touched.iter().map(|path| shown(path)).collect();
+    let touched = touched.iter().map(|path| encode_readable(path)).collect();
     Ok(Capture::Whole(Captured {
         patch: Patch::new(patch),
         touched,

@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Component;
 use std::path::Path;
 
+use pipeline_core::footprint::encode_readable;
+
 use crate::error::GitError;
 use crate::object::Objects;
 use crate::object::blocking;
@@ -14,7 +16,6 @@ use crate::workspace::area::Area;
 use crate::workspace::changes::Ignored;
 use crate::workspace::changes::differing;
 use crate::workspace::changes::is_absent;
-use crate::workspace::shown;
 
 /// How often nested git directories are looked for; each pass opens one more level.
 const PASSES: usize = 16;
@@ -89,7 +90,7 @@ pub(super) async fn remove_nested_git(
                 for directory in nested {
                     let git = Path::new(OsStr::from_bytes(&directory)).join(".git");
                     if !leads_through_link(&root, &git) && remove_any(&root.join(&git))? {
-                        gone.push(shown(git.as_os_str().as_bytes()));
+                        gone.push(encode_readable(git.as_os_str().as_bytes()));
                     }
                 }
                 Ok(gone)

@@ -14,6 +14,8 @@ use async_trait::async_trait;
 use pipeline_core::BoxError;
 use pipeline_core::agent::RunMode;
 use pipeline_core::agent::WorkspaceKind;
+use pipeline_core::footprint::encode_readable;
+use pipeline_core::footprint::percent_decode;
 use pipeline_core::workspace::BaseRevision;
 use pipeline_core::workspace::Captured;
 use pipeline_core::workspace::CommitId;
@@ -272,7 +274,7 @@ impl WorkspaceProvider for GitWorkspaces {
         Ok(listed
             .split(|b| *b == 0)
             .filter(|path| !path.is_empty())
-            .map(shown)
+            .map(encode_readable)
             .collect())
     }
 
@@ -286,8 +288,9 @@ impl WorkspaceProvider for GitWorkspaces {
         let read = async {
             let objects = Objects::open(&self.repository)?;
             let root = objects.commit(&parsed(&base.commit)).await?.tree;
+            let path = percent_decode(path).unwrap_or_else(|| path.as_bytes().to_vec());
             // A link is no file: what it points to may lie anywhere.
-            match objects.entry(&root, path.as_bytes()).await? {
+            match objects.entry(&root, &path).await? {
                 Some(entry) if entry.mode.is_file() => objects.blob(&entry.oid).await.map(Some),
                 _ => Ok(None),
             }
@@ -412,18 +415,6 @@ async fn salvage(area: &Area) -> Result<Option<String>, GitError> {
     objects.keep().await?;
     refs::set(&area.repository, &name, &commit, "unfinished work").await?;
     Ok(Some(name))
-}
-
-/// Writes a path for people: bytes outside of UTF-8 are percent-encoded.
-pub(crate) fn shown(path: &[u8]) -> String {
-    let mut shown = String::with_capacity(path.len());
-    for part in path.utf8_chunks() {
-        shown.push_str(part.valid());
-        for byte in part.invalid() {
-            shown.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    shown
 }
 
 /// Reads back the name inside of a core commit id.

@@ -7,6 +7,7 @@ mod index_lock;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
+use pipeline_core::footprint::encode_readable;
 use pipeline_core::integrate::LandOutcome;
 use pipeline_core::integrate::LandingPlan;
 
@@ -33,7 +34,6 @@ use crate::refs::Swap;
 use crate::repository::Repository;
 use crate::workspace::parsed;
 use crate::workspace::remove_any;
-use crate::workspace::shown;
 
 /// How many paths a sentence names.
 const NAMED: usize = 5;
@@ -424,7 +424,7 @@ fn named(paths: &[&[u8]]) -> String {
     let mut text = paths
         .iter()
         .take(NAMED)
-        .map(|path| shown(path))
+        .map(|path| encode_readable(path))
         .collect::<Vec<_>>()
         .join(", ");
     if paths.len() > NAMED {
