@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -286,7 +287,7 @@ fn check_effect(
                 .lifted
                 .iter()
                 .find(|(rule, _)| &**rule == name)
-                .map(|(_, by)| by.clone())
+                .map(|(_, by)| Arc::clone(by))
         };
         let lifters: BTreeSet<Option<_>> = spoken
             .iter()
@@ -423,7 +424,9 @@ fn ambiguous(own: &BTreeSet<&str>, verdicts: &Verdicts, findings: &mut BTreeSet<
                     (other, rule, other_key, key)
                 };
                 let (blamed, other, key, other_key) = mine;
-                if differ && own.contains(&**blamed) && seen.insert((blamed.clone(), other.clone()))
+                if differ
+                    && own.contains(&**blamed)
+                    && seen.insert((Arc::clone(blamed), Arc::clone(other)))
                 {
                     let text = format!(
                         "it gives a file the key {key}, and the rule `{other}` gives it {other_key}: the file belongs to both"
@@ -438,7 +441,7 @@ fn ambiguous(own: &BTreeSet<&str>, verdicts: &Verdicts, findings: &mut BTreeSet<
                 .iter()
                 .filter(|allowed| own.contains(&***allowed) || own.contains(&**denied))
             {
-                if seen.insert((allowed.clone(), denied.clone())) {
+                if seen.insert((Arc::clone(allowed), Arc::clone(denied))) {
                     let blamed = if own.contains(&**allowed) {
                         allowed
                     } else {

@@ -249,7 +249,7 @@ impl Sighting {
 ///
 /// let run = |name: &str, claim, first, last| {
 ///     let path = RepoPath::parse("src/price.rs").expect("a path");
-///     let touched = TouchedLines::Some([Lines::new(first, last)].into());
+///     let touched = TouchedLines::Some([Lines::new(first, last + 1)].into());
 ///     WatchedRun::new(name, name, claim)
 ///         .declaring(Footprint::from_candidates(["src/price.rs"]), Vec::new())
 ///         .touching(BTreeMap::from([(path, touched)]))
@@ -282,8 +282,8 @@ where
 
 /// Finds the files that two runs have touched.
 fn same_files(runs: &[WatchedRun], found: &mut BTreeSet<Collision>) {
-    let mut by_file: HashMap<(&str, &str), Vec<(&WatchedRun, &RepoPath, &TouchedLines)>> =
-        HashMap::new();
+    type Touching<'r> = Vec<(&'r WatchedRun, &'r RepoPath, &'r TouchedLines)>;
+    let mut by_file: HashMap<(&str, &str), Touching<'_>> = HashMap::new();
     for run in runs {
         for (path, lines) in &run.touched {
             by_file

@@ -5,32 +5,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::footprint::RepoPath;
-use crate::patch::{ChangeKind, Content, ParsedPatch};
+use crate::patch::{ChangeKind, Content, LineKind, ParsedPatch};
 
-/// A run of lines of the base, counted from 1; both ends belong to it.
-///
-/// A place between two lines, where something was inserted, is the pair of them.
+/// A run of lines of the base, counted from 1; an empty one is the gap before `start`, where something was
+/// inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Lines {
     /// The first line.
-    pub first: u32,
-    /// The last line.
-    pub last: u32,
+    pub start: u32,
+    /// The line after the last one.
+    pub end: u32,
 }
 
 impl Lines {
-    /// Returns the lines from `first` to `last`, in whichever order they are given.
+    /// Returns the lines from `start` up to, but without, `end`; an end before the start is the start.
     #[must_use]
-    pub const fn new(first: u32, last: u32) -> Self {
-        if first <= last {
-            Self { first, last }
-        } else {
-            Self {
-                first: last,
-                last: first,
-            }
+    pub const fn new(start: u32, end: u32) -> Self {
+        Self {
+            start,
+            end: if end < start { start } else { end },
         }
+    }
+
+    /// Returns whether nothing unchanged lies between two changes, so that git cannot apply both.
+    const fn meets(self, other: Self) -> bool {
+        self.start <= other.end && other.start <= self.end
     }
 }
 
@@ -56,10 +56,8 @@ impl TouchedLines {
         };
         mine.iter()
             .flat_map(|a| theirs.iter().map(move |b| (a, b)))
-            .filter(|(a, b)| {
-                a.first <= b.last.saturating_add(1) && b.first <= a.last.saturating_add(1)
-            })
-            .map(|(a, b)| a.first.max(b.first))
+            .filter(|(a, b)| a.meets(**b))
+            .map(|(a, b)| a.start.max(b.start))
             .min()
             .map(Some)
     }
@@ -77,12 +75,11 @@ pub fn of_patch(patch: &ParsedPatch<'_>) -> BTreeMap<RepoPath, TouchedLines> {
                 let changed = hunks
                     .iter()
                     .flat_map(|hunk| hunk.added().chain(hunk.removed()));
-                // An added line stands before its old line, so it lies between that and the one above.
                 let lines = changed.map(|line| match line.kind {
-                    crate::patch::LineKind::Added => {
-                        Lines::new(line.old_line.saturating_sub(1), line.old_line)
+                    LineKind::Added => Lines::new(line.old_line, line.old_line),
+                    LineKind::Removed | LineKind::Context => {
+                        Lines::new(line.old_line, line.old_line.saturating_add(1))
                     }
-                    _ => Lines::new(line.old_line, line.old_line),
                 });
                 TouchedLines::Some(joined(lines.collect()))
             }
@@ -106,9 +103,7 @@ fn joined(lines: BTreeSet<Lines>) -> BTreeSet<Lines> {
     let mut out: Vec<Lines> = Vec::new();
     for next in lines {
         match out.last_mut() {
-            Some(last) if next.first <= last.last.saturating_add(1) => {
-                last.last = last.last.max(next.last)
-            }
+            Some(last) if last.meets(next) => last.end = last.end.max(next.end),
             _ => out.push(next),
         }
     }

@@ -13,7 +13,7 @@ fn lines(ranges: &[(u32, u32)]) -> TouchedLines {
     TouchedLines::Some(
         ranges
             .iter()
-            .map(|(first, last)| Lines::new(*first, *last))
+            .map(|(first, last)| Lines::new(*first, last + 1))
             .collect(),
     )
 }
@@ -156,6 +156,15 @@ fn each_collision_is_news_once() {
 }
 
 #[test]
+fn an_insertion_meets_the_lines_on_both_sides_of_it() {
+    let inserted = TouchedLines::Some([Lines::new(5, 5)].into());
+    let meets = |line| inserted.meets(&lines(&[(line, line)])).is_some();
+    assert!(meets(4) && meets(5));
+    assert!(!meets(3) && !meets(6));
+    assert_eq!(inserted.meets(&inserted), Some(Some(5)));
+}
+
+#[test]
 fn a_policy_can_stop_or_only_report() {
     let runs = [
         run("a", 1, &[BOTH], &[(BOTH, TouchedLines::Whole)]),
@@ -182,7 +191,11 @@ fn a_patch_tells_the_lines_of_the_base() {
     let limits = crate::patch::PatchLimits::default();
     let patch = crate::patch::parse(diff, &limits).unwrap();
     let touched = of_patch(&patch);
-    assert_eq!(touched[&path("x.txt")], lines(&[(3, 4), (20, 21)]));
+    let inserted = Lines::new(21, 21);
+    assert_eq!(
+        touched[&path("x.txt")],
+        TouchedLines::Some([Lines::new(3, 4), inserted].into())
+    );
     assert_eq!(touched[&path("old.txt")], TouchedLines::Whole);
     assert_eq!(touched[&path("new.txt")], TouchedLines::Whole);
 }
