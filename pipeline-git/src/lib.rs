@@ -2,6 +2,7 @@
 
 mod error;
 mod git;
+mod history;
 mod hooks;
 mod index;
 mod integrator;
@@ -19,6 +20,10 @@ mod workspace;
 mod worktrees;
 
 pub use crate::git::GitOptions;
+pub use crate::history::HistoryError;
+pub use crate::history::Merged;
+pub use crate::history::Replay;
+pub use crate::history::Walk;
 pub use crate::hooks::Hook;
 pub use crate::hooks::HookPoint;
 pub use crate::hooks::Hooks;
