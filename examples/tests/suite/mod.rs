@@ -2,5 +2,6 @@
 
 mod by_hand;
 mod demo;
+mod imports;
 mod triage_alone;
 mod world;
