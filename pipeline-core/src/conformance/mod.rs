@@ -9,6 +9,7 @@
 pub mod agent;
 mod case;
 mod files;
+pub mod integrate;
 pub mod tracker;
 pub mod workspace;
 

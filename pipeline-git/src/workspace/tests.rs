@@ -240,7 +240,7 @@ async fn a_patch_holds_every_kind_of_change() {
             "src/a.txt",
             "src/b.txt",
             "src/renamed.txt",
-            "tab\tand \"quote\"",
+            "tab%09and \"quote\"",
             "名前 with space.txt",
         ];
         assert_eq!(captured.touched, touched);

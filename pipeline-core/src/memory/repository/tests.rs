@@ -54,6 +54,16 @@ impl MemoryRepository {
         self.state().salvaged.get(name).map(Files::file_set)
     }
 
+    /// Returns the files of the person's checkout of a target.
+    pub(crate) fn checkout_files(&self, target: &Target) -> FileSet {
+        let state = self.state();
+        state
+            .checkouts
+            .get(target)
+            .map(Files::file_set)
+            .unwrap_or_default()
+    }
+
     /// Makes the patch between the files of a commit and others.
     pub(crate) fn patch_to(&self, commit: &CommitId, files: &FileSet) -> Patch {
         let old = self.state().tree(commit).unwrap_or_default();
