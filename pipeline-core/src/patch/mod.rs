@@ -74,6 +74,7 @@ pub use self::id::InvalidPatchId;
 pub use self::id::PatchId;
 pub use self::limits::PatchLimits;
 pub use self::names::NameFault;
+pub(crate) use self::names::fold;
 pub use self::parse::Content;
 pub use self::parse::FilePatch;
 pub use self::parse::ParsedPatch;

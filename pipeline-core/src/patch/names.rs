@@ -109,7 +109,7 @@ pub(super) fn fault(part: &[u8]) -> Option<NameFault> {
 }
 
 /// Maps a name to what a file system that tells neither case nor accents apart makes of it.
-pub(super) fn fold(part: &[u8]) -> Vec<u8> {
+pub(crate) fn fold(part: &[u8]) -> Vec<u8> {
     let Ok(name) = std::str::from_utf8(part) else {
         return part.to_ascii_lowercase();
     };

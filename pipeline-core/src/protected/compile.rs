@@ -95,7 +95,15 @@ pub enum RulesError {
     },
 }
 
-/// Paths that fit one of several patterns, upper and lower case alike.
+/// Brings a path into the form in which paths are compared: what a file system that tells neither case nor
+/// accents apart makes of it.
+pub(super) fn comparable(path: &[u8]) -> String {
+    String::from_utf8_lossy(&crate::patch::fold(path)).into_owned()
+}
+
+/// Paths that fit one of several patterns.
+///
+/// Patterns and paths are folded rather than compared without regard to case: that compiles ten times faster.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PathSet(GlobSet);
 
@@ -103,9 +111,8 @@ impl PathSet {
     pub(super) fn new(rule: &str, patterns: &[String]) -> Result<Self, RulesError> {
         let mut set = GlobSetBuilder::new();
         for pattern in patterns {
-            let glob = GlobBuilder::new(pattern)
+            let glob = GlobBuilder::new(&comparable(pattern.as_bytes()))
                 .literal_separator(true)
-                .case_insensitive(true)
                 .backslash_escape(false)
                 .build();
             set.add(glob.map_err(|source| path_error(rule, pattern, source))?);
@@ -116,6 +123,7 @@ impl PathSet {
             .map_err(|source| path_error(rule, first, source))
     }
 
+    /// Says whether a path in its comparable form fits.
     pub(super) fn contains(&self, path: &str) -> bool {
         self.0.is_match(path)
     }

@@ -22,7 +22,7 @@ pub(super) enum Words {
 }
 
 /// A call reads past this many further program names, which bounds the work on a hostile line.
-const MAX_NAMES: usize = 16;
+const MAX_NAMES: usize = 6;
 const MAX_BEFORE: usize = 160;
 const MAX_LIST: usize = 48;
 const MAX_LIST_BYTES: usize = 2048;
@@ -60,6 +60,8 @@ pub(super) fn calls(text: &str, anchors: &Regex, wrappers: &Wrappers, accept: Ac
             Some((quote, _)) => closing(text, start, quote, most),
             None => logical_line_end(text, start, most),
         };
+        // What stands behind the separator has names of its own.
+        let end = start + first_separator(text.get(start..end).unwrap_or_default());
         let line = text.get(start..end).unwrap_or_default();
         calls.push(Call {
             words: Words::Line(unescape(line, literal)),
@@ -228,6 +230,33 @@ fn logical_line_end(text: &str, from: usize, most: usize) -> usize {
         at = end + 1;
     }
     most
+}
+
+/// Returns where the first `;`, `&&` or `||` outside quotes stands, or the length of the line.
+fn first_separator(line: &str) -> usize {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, character) in line.char_indices() {
+        if escaped {
+            escaped = false;
+            continue;
+        }
+        match (quote, character) {
+            (_, '\\') => escaped = true,
+            (None, '"' | '\'') => quote = Some(character),
+            (Some(open), close) if open == close => quote = None,
+            (None, ';') => return at,
+            (None, '&' | '|')
+                if line
+                    .get(at + 1..)
+                    .is_some_and(|rest| rest.starts_with(character)) =>
+            {
+                return at;
+            }
+            _ => {}
+        }
+    }
+    line.len()
 }
 
 /// Removes the escapes of the literal, so that `\"` reaches the shell reader as a quote.

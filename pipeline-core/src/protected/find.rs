@@ -2,6 +2,7 @@
 
 use super::compile::Compiled;
 use super::compile::REMOTE;
+use super::compile::comparable;
 use super::data::ArgumentPlace;
 use super::data::CommandRule;
 use super::data::When;
@@ -285,7 +286,10 @@ fn variants(word: &str) -> Vec<String> {
         None if is_remote(value) => value.split_once(':').map_or(value, |(_, path)| path),
         None => value,
     };
-    braces(path).iter().map(|path| plain(path)).collect()
+    braces(path)
+        .iter()
+        .map(|path| comparable(plain(path).as_bytes()))
+        .collect()
 }
 
 fn plain(path: &str) -> String {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::compile::Compiled;
 use super::compile::RulesError;
+use super::compile::comparable;
 use super::data::RulesFile;
 use super::find::Finding;
 use super::hold::ProtectedKind;
@@ -101,19 +102,22 @@ impl fmt::Display for Prohibited {
 /// ```
 #[derive(Debug, Clone)]
 pub struct ProhibitedRules {
-    rules: Arc<Compiled<ProhibitedKind>>,
+    /// The rules with a team's; `None` for the built-in ones alone.
+    team: Option<Arc<Compiled<ProhibitedKind>>>,
 }
 
 impl ProhibitedRules {
     /// Returns the built-in rules.
     #[must_use]
     pub fn builtin() -> Self {
-        // Compiling takes longer than most uses of the rules, and the result never changes.
-        static RULES: LazyLock<Arc<Compiled<ProhibitedKind>>> =
-            LazyLock::new(|| Arc::new(compiled()));
-        Self {
-            rules: Arc::clone(&RULES),
-        }
+        Self { team: None }
+    }
+
+    /// The built-in rules are compiled when they are first used: a program that never looks at a patch or a
+    /// command does not wait for them.
+    fn rules(&self) -> &Compiled<ProhibitedKind> {
+        static BUILTIN: LazyLock<Compiled<ProhibitedKind>> = LazyLock::new(compiled);
+        self.team.as_deref().unwrap_or(&BUILTIN)
     }
 
     /// Returns the built-in rules and those of a team's file.
@@ -136,15 +140,15 @@ impl ProhibitedRules {
         let mut file = builtin_file();
         file.extend(team);
         Ok(Self {
-            rules: Arc::new(Compiled::new(file)?),
+            team: Some(Arc::new(Compiled::new(file)?)),
         })
     }
 
     /// Finds what is prohibited in a command line, as a shell reads it.
     #[must_use]
     pub fn command(&self, line: &str) -> Vec<Prohibited> {
-        let mut found = self.rules.in_executed(line);
-        let reading = shell::read(line, &self.rules.wrappers);
+        let mut found = self.rules().in_executed(line);
+        let reading = shell::read(line, &self.rules().wrappers);
         found.extend(self.redirections(&reading.commands));
         listed(found)
     }
@@ -152,8 +156,8 @@ impl ProhibitedRules {
     /// Finds what is prohibited in a program call that was made without a shell.
     #[must_use]
     pub fn argv(&self, argv: &[String]) -> Vec<Prohibited> {
-        let mut found = self.rules.in_argv(argv);
-        let reading = shell::read_argv(argv, &self.rules.wrappers);
+        let mut found = self.rules().in_argv(argv);
+        let reading = shell::read_argv(argv, &self.rules().wrappers);
         found.extend(self.redirections(&reading.commands));
         listed(found)
     }
@@ -165,7 +169,7 @@ impl ProhibitedRules {
             command
                 .writes
                 .iter()
-                .any(|file| !self.rules.in_any(&harmless, file))
+                .any(|file| !self.rules().in_any(&harmless, &comparable(file.as_bytes())))
         };
         let finding = |command: &shell::Command| Finding {
             rule: "redirection".to_owned(),

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use super::compile::Compiled;
 use super::compile::RulesError;
+use super::compile::comparable;
 use super::data::RulesFile;
 use super::find::Finding;
 use super::hold::Evidence;
@@ -39,19 +40,22 @@ const BUILTIN: &str = include_str!("builtin.toml");
 /// ```
 #[derive(Debug, Clone)]
 pub struct ProtectedRules {
-    rules: Arc<Compiled<ProtectedKind>>,
+    /// The rules with a team's; `None` for the built-in ones alone.
+    team: Option<Arc<Compiled<ProtectedKind>>>,
 }
 
 impl ProtectedRules {
     /// Returns the built-in rules.
     #[must_use]
     pub fn builtin() -> Self {
-        // Compiling takes longer than most uses of the rules, and the result never changes.
-        static RULES: LazyLock<Arc<Compiled<ProtectedKind>>> =
-            LazyLock::new(|| Arc::new(compiled()));
-        Self {
-            rules: Arc::clone(&RULES),
-        }
+        Self { team: None }
+    }
+
+    /// The built-in rules are compiled when they are first used: a program that never looks at a patch or a
+    /// command does not wait for them.
+    fn rules(&self) -> &Compiled<ProtectedKind> {
+        static BUILTIN: LazyLock<Compiled<ProtectedKind>> = LazyLock::new(compiled);
+        self.team.as_deref().unwrap_or(&BUILTIN)
     }
 
     /// Returns the built-in rules and those of a team's file.
@@ -69,7 +73,7 @@ impl ProtectedRules {
         let mut file = builtin_file();
         file.extend(team);
         Ok(Self {
-            rules: Arc::new(Compiled::new(file)?),
+            team: Some(Arc::new(Compiled::new(file)?)),
         })
     }
 
@@ -79,7 +83,7 @@ impl ProtectedRules {
     #[must_use]
     pub fn patch(&self, patch: &ParsedPatch<'_>) -> Vec<Hold> {
         let mut holds = self.paths(&patch.touched());
-        holds.extend(written::holds(&self.rules, patch));
+        holds.extend(written::holds(self.rules(), patch));
         sorted(holds)
     }
 
@@ -91,15 +95,15 @@ impl ProtectedRules {
         let mut holds = Vec::new();
         for file in touched {
             for path in std::iter::once(&file.path).chain(&file.previous) {
-                let text = written::comparable(path);
+                let text = comparable(path.as_bytes());
                 for rule in self
-                    .rules
+                    .rules()
                     .classes
                     .iter()
                     .filter(|rule| rule.lines.is_none())
                 {
                     if rule.paths.contains(&text)
-                        && !self.rules.is_excepted(&rule.name, Some(&text), None)
+                        && !self.rules().is_excepted(&rule.name, Some(&text), None)
                     {
                         let evidence = Evidence::Path { path: path.clone() };
                         let reason = HoldReason::Class(rule.class.clone());
@@ -114,12 +118,12 @@ impl ProtectedRules {
 
     fn bulk(&self, touched: &[TouchedFile]) -> Vec<Hold> {
         let mut holds = Vec::new();
-        for rule in &self.rules.bulk {
+        for rule in &self.rules().bulk {
             let fits = |path: &RepoPath| {
-                let text = written::comparable(path);
-                self.rules.in_any(&rule.on, &text)
-                    && !self.rules.in_any(&rule.spares, &text)
-                    && !self.rules.is_excepted(&rule.name, Some(&text), None)
+                let text = comparable(path.as_bytes());
+                self.rules().in_any(&rule.on, &text)
+                    && !self.rules().in_any(&rule.spares, &text)
+                    && !self.rules().is_excepted(&rule.name, Some(&text), None)
             };
             let files: Vec<&RepoPath> = touched
                 .iter()
@@ -150,19 +154,19 @@ impl ProtectedRules {
     /// Finds what is held in a command line that was run, as a shell reads it.
     #[must_use]
     pub fn command(&self, line: &str) -> Vec<Hold> {
-        self.executed(self.rules.in_executed(line))
+        self.executed(self.rules().in_executed(line))
     }
 
     /// Finds what is held in a program call that was made without a shell.
     #[must_use]
     pub fn argv(&self, argv: &[String]) -> Vec<Hold> {
-        self.executed(self.rules.in_argv(argv))
+        self.executed(self.rules().in_argv(argv))
     }
 
     fn executed(&self, findings: Vec<Finding<ProtectedKind>>) -> Vec<Hold> {
         let kept = findings.into_iter().filter(|finding| {
             !self
-                .rules
+                .rules()
                 .is_excepted(&finding.rule, None, Some(&finding.text))
         });
         let holds = kept.map(|finding| {

@@ -10,6 +10,7 @@ use super::compile::ClassPaths;
 use super::compile::Comments;
 use super::compile::Compiled;
 use super::compile::TextPattern;
+use super::compile::comparable;
 use super::data::When;
 use super::find::Accept;
 use super::find::Finding;
@@ -43,14 +44,6 @@ pub(super) fn holds(rules: &Rules, patch: &ParsedPatch<'_>) -> Vec<Hold> {
         .collect()
 }
 
-/// Returns a path as the rules compare it: text, without what some file systems leave out.
-pub(super) fn comparable(path: &RepoPath) -> String {
-    String::from_utf8_lossy(path.as_bytes())
-        .chars()
-        .filter(|c| !matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}'))
-        .collect()
-}
-
 /// Returns a digest over several texts, in order.
 pub(super) fn digest<'t>(texts: impl Iterator<Item = &'t [u8]>) -> String {
     let mut digest = Sha256::new();
@@ -81,7 +74,7 @@ enum Reading {
 }
 
 fn in_file(rules: &Rules, file: &FilePatch<'_>) -> Vec<Hold> {
-    let path = comparable(file.path());
+    let path = comparable(file.path().as_bytes());
     let applicable = Applicable {
         comments: rules
             .comments

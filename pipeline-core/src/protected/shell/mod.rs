@@ -134,7 +134,7 @@ impl<'w> State<'w> {
             wrappers,
             commands: Vec::new(),
             variables: HashMap::new(),
-            budget: size.saturating_mul(16).saturating_add(65_536),
+            budget: size.saturating_mul(4).saturating_add(65_536),
             depth: 0,
             complete: true,
         }
