@@ -138,14 +138,11 @@ pub fn started<'a>(
     }
     let event = start_event(mirrored, &rules.watermark)?;
     let actor = event.actor.as_ref().ok_or(NotStarted::UnknownActor)?;
-    let check = thread
-        .checks()
-        .filter(|c| {
-            event
-                .after_comment
-                .is_some_and(|after| c.comment.id <= after)
-        })
-        .next_back();
+    let check = thread.checks().rfind(|c| {
+        event
+            .after_comment
+            .is_some_and(|after| c.comment.id <= after)
+    });
     if protocol.is_ours(actor) {
         let permitted = rules.automatic
             && check

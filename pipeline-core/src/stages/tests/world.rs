@@ -118,10 +118,6 @@ pub(super) fn main_branch() -> Target {
     Target::new("main").expect("target")
 }
 
-pub(super) fn key(text: &str) -> IssueKey {
-    IssueKey::new(text).expect("key")
-}
-
 pub(super) fn triage_answer() -> Value {
     json!({"comment": "I read it as: do it.", "confidence": 0.9})
 }
