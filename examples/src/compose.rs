@@ -204,7 +204,8 @@ pub async fn compose(
         .with_runner(Arc::clone(&runner) as _)
         .with_analyzer(Arc::new(analyzer::LazyAnalyzer::default()))
         .with_most_posts_per_day(config.limits.posts_per_day as usize);
-    for place in places(config.gates.local_ok, config.gates.ship.place) {
+    // Only the place named for it opens the local OK: the ship gate's place may be weaker.
+    for place in [config.gates.local_ok] {
         let gate: Arc<dyn Gate> = match place {
             Place::Terminal => Arc::new(FolderGate::terminal(approvals_dir(workplace))),
             Place::Owner => {
@@ -267,11 +268,4 @@ pub async fn of_repository(around: &Surroundings) -> Result<Pipeline, ComposeErr
     let settings = Settings::new(found.name(), target, nobody);
     let builder = Pipeline::builder(tracker, protocol, settings);
     Ok(builder.with_integrator(Arc::new(integrator)).build())
-}
-
-fn places(local_ok: Place, ship: Option<Place>) -> Vec<Place> {
-    match ship {
-        Some(ship) if ship != local_ok => vec![local_ok, ship],
-        _ => vec![local_ok],
-    }
 }

@@ -89,6 +89,8 @@ pub enum Fate {
     Expired {
         /// The patch it had submitted, in time or late: it is claimed anew without a run.
         patch: Option<PatchId>,
+        /// What commands of its run hold that patch.
+        holds: Vec<Hold>,
     },
     /// It was given up.
     Released {
@@ -117,6 +119,21 @@ pub struct EndedClaim {
     pub claim: Claim,
     /// What became of it.
     pub fate: Fate,
+}
+
+/// A submitted patch whose claim has run out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// The issue.
+    pub issue: IssueKey,
+    /// The claim's comment.
+    pub id: CommentId,
+    /// The claim.
+    pub claim: Claim,
+    /// The patch.
+    pub patch: PatchId,
+    /// What commands of its run hold it.
+    pub holds: Vec<Hold>,
 }
 
 /// An issue whose lock memos cannot be trusted; it blocks and gets nothing new until a person has looked.
@@ -179,8 +196,8 @@ impl LockState {
             .collect();
         for id in over {
             if let Some(h) = self.held.remove(&id) {
-                let patch = h.submitted.clone();
-                self.end(h, Fate::Expired { patch });
+                let (patch, holds) = (h.submitted.clone(), h.holds.clone());
+                self.end(h, Fate::Expired { patch, holds });
             }
         }
     }
@@ -269,10 +286,15 @@ impl LockState {
                 h.end = now.plus(PARK);
             }
         } else if let Some(e) = self.ended.get_mut(&claim)
-            && let Fate::Expired { patch: kept } = &mut e.fate
+            && let Fate::Expired {
+                patch: kept,
+                holds: held,
+            } = &mut e.fate
+            && kept.is_none()
         {
-            // Late: the work is not lost, it is claimed anew.
-            kept.get_or_insert_with(|| patch.clone());
+            // Late: the work is not lost, it is claimed anew, and what held it goes with it.
+            *kept = Some(patch.clone());
+            *held = holds.to_vec();
         }
     }
 
@@ -369,11 +391,22 @@ impl LockState {
             .filter(move |e| e.issue == *issue && e.claim.round == round)
     }
 
-    /// Returns every submitted patch whose claim has run out at `now` without being given back or landed.
-    pub fn orphans(&self, now: Timestamp) -> impl Iterator<Item = (EndedClaim, PatchId)> {
+    /// Returns every submitted patch whose claim has run out at `now` without being given back or landed, with the claim
+    /// and what holds the patch. One that was claimed anew since is not among them: its later claim speaks for it.
+    #[must_use]
+    pub fn orphans(&self, now: Timestamp) -> Vec<Orphan> {
         let ended = self.ended.values().filter_map(|e| match &e.fate {
-            Fate::Expired { patch: Some(patch) } => Some((e.clone(), patch.clone())),
-            Fate::Expired { patch: None }
+            Fate::Expired {
+                patch: Some(patch),
+                holds,
+            } => Some(Orphan {
+                issue: e.issue.clone(),
+                id: e.id,
+                claim: e.claim.clone(),
+                patch: patch.clone(),
+                holds: holds.clone(),
+            }),
+            Fate::Expired { patch: None, .. }
             | Fate::Lost { .. }
             | Fate::TooLate
             | Fate::Released { .. }
@@ -383,21 +416,39 @@ impl LockState {
         let over = self
             .held
             .values()
-            .filter(move |h| now > h.end.plus(GRACE))
+            .filter(|h| now > h.end.plus(GRACE))
             .filter_map(|h| {
-                let patch = h.submitted.clone()?;
-                let ended = EndedClaim {
+                Some(Orphan {
                     issue: h.issue.clone(),
                     id: h.id,
-                    nonce: h.nonce.clone(),
                     claim: h.claim.clone(),
-                    fate: Fate::Expired {
-                        patch: Some(patch.clone()),
-                    },
-                };
-                Some((ended, patch))
+                    patch: h.submitted.clone()?,
+                    holds: h.holds.clone(),
+                })
             });
-        ended.chain(over)
+        ended
+            .chain(over)
+            .filter(|o| !self.has_landed(&o.issue, o.claim.round) && !self.is_claimed_anew(o))
+            .collect()
+    }
+
+    fn is_claimed_anew(&self, orphan: &Orphan) -> bool {
+        let same = |issue: &IssueKey, claim: &Claim| {
+            *issue == orphan.issue
+                && claim.round == orphan.claim.round
+                && claim.patch.as_ref() == Some(&orphan.patch)
+        };
+        let after = (
+            std::ops::Bound::Excluded(orphan.id),
+            std::ops::Bound::Unbounded,
+        );
+        self.held
+            .range(after)
+            .any(|(_, h)| same(&h.issue, &h.claim))
+            || self
+                .ended
+                .range(after)
+                .any(|(_, e)| same(&e.issue, &e.claim) && !matches!(e.fate, Fate::Lost { .. }))
     }
 
     /// Returns whether a round has landed.

@@ -15,6 +15,7 @@ pub use self::fold::Fate;
 pub use self::fold::GRACE;
 pub use self::fold::LiveClaim;
 pub use self::fold::LockState;
+pub use self::fold::Orphan;
 pub use self::fold::PARK;
 pub use self::fold::TamperedIssue;
 pub use self::fold::fold;

@@ -75,6 +75,11 @@ pub enum LockOutcome {
         /// What is wrong.
         reason: String,
     },
+    /// Its memo could not be posted, or the win not be journaled; whatever was posted is released or expires by itself.
+    Failed {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Who holds what, freshly read.

@@ -275,6 +275,13 @@ impl Pipeline {
             let Some(check) = thread.checks().next_back() else {
                 continue;
             };
+            // A person who moved it back after this check has the last word.
+            let moved_since = m.history.iter().any(|e| {
+                e.to == Status::InProgress && e.after_comment.is_some_and(|c| c >= check.comment.id)
+            });
+            if moved_since {
+                continue;
+            }
             let answers = self.seven(&check, m, locks);
             if answers.iter().any(|(_, a)| *a != Answer::Yes) {
                 continue;
@@ -292,11 +299,24 @@ impl Pipeline {
                 fields,
                 "All seven answers are yes and the automatic start is configured.".into(),
             );
-            match self
-                .poster
-                .post_and_move(key, memo, &Transition::start(&permit))
-                .await
-            {
+            let standing =
+                thread
+                    .status_memos("permit")
+                    .next_back()
+                    .is_some_and(|(c, permitted)| {
+                        permitted.fields.one("text") == Some(permit.text_digest())
+                            && thread
+                                .entries()
+                                .last()
+                                .is_some_and(|e| e.comment.id == c.id)
+                    });
+            let step = Transition::start(&permit);
+            let moved = if standing {
+                self.poster.move_only(key, &step).await
+            } else {
+                self.poster.post_and_move(key, memo, &step).await
+            };
+            match moved {
                 Ok(()) => tick.push(
                     Some(key),
                     done("started automatically; it is dispatched by the next tick"),
@@ -497,6 +517,13 @@ impl Pipeline {
                     tick.push(
                         Some(&key),
                         waits("it left `In progress` while its lock was taken"),
+                    );
+                    continue;
+                }
+                LockOutcome::Failed { reason } => {
+                    tick.push(
+                        Some(&key),
+                        failed(format!("its lock could not be taken: {reason}")),
                     );
                     continue;
                 }

@@ -122,7 +122,13 @@ impl Pipeline {
                     claim: h.claim.clone(),
                     deadline: self.clock.elapsed(),
                 });
-                self.close(&lock, integrator, result, None).await
+                {
+                    let closing = self.close(&lock, integrator, result, None).await;
+                    if !closing.over {
+                        return closing.outcome;
+                    }
+                    closing.outcome
+                }
             }
             (Some(result), _) => {
                 // The claim is over, but what was written is kept.
@@ -209,28 +215,29 @@ impl Pipeline {
 
     /// Claims expired but submitted patches anew, without a run.
     pub(super) async fn claim_anew(&self, locks: &LockView, tick: &mut Tick) {
-        for (ended, patch) in locks.state.orphans(locks.date) {
+        for orphan in locks.state.orphans(locks.date) {
+            let patch = orphan.patch.clone();
             let current = locks
                 .view
                 .issues
-                .get(&ended.issue)
+                .get(&orphan.issue)
                 .and_then(|m| m.current_round());
-            let kept_here = ended.claim.integrator.id == self.settings.integrator.id;
+            let kept_here = orphan.claim.integrator.id == self.settings.integrator.id;
             let busy = locks
                 .state
                 .blocking(locks.date)
-                .any(|h| h.issue == ended.issue);
-            if current != Some(ended.claim.round) || !kept_here || busy {
+                .any(|h| h.issue == orphan.issue);
+            if current != Some(orphan.claim.round) || !kept_here || busy {
                 continue;
             }
             let run = RunId::random();
             let request = LockRequest {
-                issue: ended.issue.clone(),
+                issue: orphan.issue.clone(),
                 claim: Claim {
                     run,
                     lease: FIRST_LEASE,
                     patch: Some(patch.clone()),
-                    ..ended.claim.clone()
+                    ..orphan.claim.clone()
                 },
                 text: "The patch of an expired claim is claimed anew, without a run.".into(),
             };
@@ -240,7 +247,11 @@ impl Pipeline {
                     let text =
                         "remaining: waiting for the integrator to apply, verify, and commit."
                             .to_owned();
-                    let outcome = match self.locks.submit(&lock, &patch, Vec::new(), text).await {
+                    let outcome = match self
+                        .locks
+                        .submit(&lock, &patch, orphan.holds.clone(), text)
+                        .await
+                    {
                         Ok(_) => done(format!(
                             "patch {} of an expired claim submitted anew",
                             patch.short()
@@ -263,10 +274,11 @@ impl Pipeline {
                     waits("it moved on while its patch was claimed anew")
                 }
                 Ok(Some(LockOutcome::Tampered { reason })) => waits(reason),
+                Ok(Some(LockOutcome::Failed { reason })) => failed(reason),
                 Ok(None) => continue,
                 Err(e) => failed(chain(&e)),
             };
-            tick.push(Some(&ended.issue), outcome);
+            tick.push(Some(&orphan.issue), outcome);
         }
     }
 }

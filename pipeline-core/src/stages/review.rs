@@ -68,9 +68,9 @@ impl Pipeline {
                 return Err(no_candidate(typed));
             }
         }
-        if candidates.iter().any(|c| !c.sealed) {
+        if named.is_some() && candidates.iter().any(|c| !c.sealed && c.is_verified()) {
             // Looking at it is the moment to seal it: what is approved is what was seen.
-            for c in candidates.iter().filter(|c| !c.sealed) {
+            for c in candidates.iter().filter(|c| !c.sealed && c.is_verified()) {
                 if let OpenOutcome::Opened(mut session) = integrator
                     .open(&c.base.target)
                     .await

@@ -22,6 +22,30 @@ use crate::runner::RunRequest;
 use crate::runner::RunResult;
 use crate::runner::RunnerError;
 
+/// What closing a run came to.
+pub(super) struct Closing {
+    /// What became of the issue.
+    pub(super) outcome: Outcome,
+    /// Nothing is left to do; otherwise a later tick goes on with it.
+    pub(super) over: bool,
+}
+
+impl Closing {
+    const fn over(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            over: true,
+        }
+    }
+
+    const fn open(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            over: false,
+        }
+    }
+}
+
 /// Why a run was ended from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -37,49 +61,73 @@ impl Pipeline {
         let (Some(runner), Some(integrator)) = (&self.runner, &self.integrator) else {
             return failed("no runner or no integrator is configured");
         };
-        let ended = {
+        let (result, stopped) = {
             let run = runner.run(&request);
-            tokio::pin!(run);
-            let mut ended = None;
-            loop {
-                let wait = self.next_look(&lock);
-                tokio::select! {
-                    biased;
-                    result = &mut run => break (result, ended),
-                    () = self.clock.sleep(wait), if ended.is_none() => {
-                        ended = self.look_after(&mut lock, &request).await;
-                        if ended.is_some() && let Err(error) = runner.cancel(&request.run).await {
-                            tracing::warn!(run = %request.run, error = chain(&error), "the run cannot be ended");
-                        }
+            let guard = self.guard(&mut lock, &request);
+            tokio::pin!(run, guard);
+            tokio::select! {
+                biased;
+                result = &mut run => (result, None),
+                ended = &mut guard => {
+                    if let Err(error) = runner.cancel(&request.run).await {
+                        tracing::warn!(run = %request.run, error = chain(&error), "the run cannot be ended");
                     }
+                    (run.await, Some(ended))
                 }
             }
         };
-        let (result, stopped) = ended;
-        let outcome = match result {
+        let closing = match result {
             Ok(result) => self.close(&lock, integrator, result, stopped).await,
-            Err(error) => self.close_infra(&lock, &error).await,
+            Err(error) => Closing::over(self.close_infra(&lock, &error).await),
         };
-        if let Err(error) = runner.release(&request.run).await {
-            tracing::warn!(run = %request.run, error = chain(&error), "the workspace is left for the next tick");
+        if closing.over {
+            if let Err(error) = runner.release(&request.run).await {
+                tracing::warn!(run = %request.run, error = chain(&error), "the workspace is left for the next tick");
+            }
+            let outcome = closing.outcome.text().to_owned();
+            let record = Record::RunClosed {
+                run: request.run.clone(),
+                outcome,
+            };
+            if let Err(error) = self.journal.append(self.now(), &record) {
+                tracing::warn!(run = %request.run, %error, "the end of the run is not journaled");
+            }
         }
-        let record = Record::RunClosed {
-            run: request.run.clone(),
-            outcome: outcome.text().to_owned(),
-        };
-        if let Err(error) = self.journal.append(self.now(), &record) {
-            tracing::warn!(run = %request.run, %error, "the end of the run is not journaled");
+        closing.outcome
+    }
+
+    /// Keeps the lock alive and watches the issue while a run goes on; returns when the run has to end.
+    ///
+    /// Whatever the tracker does, it returns when the lock's deadline has come.
+    async fn guard(&self, lock: &mut WorkLock, request: &RunRequest) -> Ended {
+        loop {
+            self.clock.sleep(self.next_look(lock)).await;
+            let left = lock.deadline().saturating_sub(self.clock.elapsed());
+            let looked = tokio::select! {
+                biased;
+                looked = self.look_after(lock, request) => looked,
+                () = self.clock.sleep(left) => Some(Ended::Lost),
+            };
+            if let Some(ended) = looked {
+                return ended;
+            }
         }
-        outcome
     }
 
     /// Returns how long until the lock or the issue has to be looked at again.
+    ///
+    /// Inside the last third of the lease a beat that failed is tried again ever sooner, but never in a hurry.
     fn next_look(&self, lock: &WorkLock) -> Duration {
         let left = lock.deadline().saturating_sub(self.clock.elapsed());
-        self.settings.watch_interval.min(
-            left.saturating_sub(self.beat_before(lock))
-                .max(Duration::from_secs(1)),
-        )
+        let until_beat = left.saturating_sub(self.beat_before(lock));
+        let next = if until_beat.is_zero() {
+            left / 4
+        } else {
+            until_beat
+        };
+        self.settings
+            .watch_interval
+            .min(next.max(Duration::from_secs(1)))
     }
 
     /// Returns how long before its deadline a lock is renewed: a third of the lease.
@@ -127,22 +175,22 @@ impl Pipeline {
         integrator: &Arc<dyn PatchIntegrator>,
         result: RunResult,
         stopped: Option<Ended>,
-    ) -> Outcome {
+    ) -> Closing {
         let patch = result.patch.as_ref().filter(|p| !p.is_empty());
         if let Some(patch) = patch {
             // Whatever came of the run: what it wrote is kept.
             if let Err(e) = integrator.store(patch).await {
-                return failed(format!(
+                return Closing::open(failed(format!(
                     "the patch could not be stored; its workspace stays: {}",
                     chain(&e)
-                ));
+                )));
             }
             let record = Record::PatchStored {
                 run: result.run.clone(),
                 patch: patch.id().clone(),
             };
             if let Err(e) = self.journal.append(self.now(), &record) {
-                return failed(chain(&e));
+                return Closing::open(failed(chain(&e)));
             }
         }
         let kept = match (patch, &result.kept) {
@@ -171,7 +219,7 @@ impl Pipeline {
         let text = format!(
             "{}\n\n{}",
             capital(&format!("{why}.{kept}")),
-            quote(&result.report.message)
+            self.words(&result.report.message)
         );
         self.give_up(lock, reason, text).await;
         let again = match result.report.outcome.retry() {
@@ -179,7 +227,7 @@ impl Pipeline {
             _ if stopped.is_some() => "the lock is released",
             _ => "it counts as an attempt",
         };
-        failed(format!("{why}; {again}.{kept}"))
+        Closing::over(failed(format!("{why}; {again}.{kept}")))
     }
 
     async fn hand_over(
@@ -187,7 +235,7 @@ impl Pipeline {
         lock: &WorkLock,
         result: &RunResult,
         patch: crate::workspace::PatchId,
-    ) -> Outcome {
+    ) -> Closing {
         let lines = result.report.commands.iter().map(|c| c.command.as_str());
         let holds = lines
             .flat_map(|line| self.protected.command(line))
@@ -208,23 +256,32 @@ impl Pipeline {
         }
         if !result.report.message.trim().is_empty() {
             text.push_str("\n\n");
-            text.push_str(&quote(&result.report.message));
+            text.push_str(&self.words(&result.report.message));
         }
         match self.locks.submit(lock, &patch, holds, text).await {
-            Ok(true) => done(format!(
+            Ok(true) => Closing::over(done(format!(
                 "patch {} submitted by {}",
                 patch.short(),
                 lock.claim().agent
-            )),
-            Ok(false) => done(format!(
+            ))),
+            Ok(false) => Closing::over(done(format!(
                 "patch {} submitted, but after the lease had ended: it is claimed anew without a run",
                 patch.short()
-            )),
-            Err(e) => failed(format!(
-                "the patch is stored, but not submitted: {}",
+            ))),
+            // The run stays open in the journal: the next tick submits what is stored.
+            Err(e) => Closing::open(failed(format!(
+                "the patch is stored, but not submitted yet: {}",
                 chain(&e)
-            )),
+            ))),
         }
+    }
+
+    /// Returns an agent's words for a memo; words that hold a secret of ours are left out as a whole.
+    fn words(&self, text: &str) -> String {
+        if self.poster.redactor.finds(text) {
+            return quote("[left out: the agent's words hold a secret]");
+        }
+        quote(text)
     }
 
     async fn close_infra(&self, lock: &WorkLock, error: &RunnerError) -> Outcome {

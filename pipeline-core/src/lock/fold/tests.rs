@@ -210,7 +210,8 @@ fn a_late_submit_is_kept_for_a_new_claim_until_it_is_given_back() {
     assert_eq!(
         state
             .orphans(at(late))
-            .map(|(e, p)| (e.id, p))
+            .into_iter()
+            .map(|o| (o.id, o.patch))
             .collect::<Vec<_>>(),
         [(CommentId(1), patch)]
     );
@@ -221,8 +222,51 @@ fn a_late_submit_is_kept_for_a_new_claim_until_it_is_given_back() {
     };
     let memos = [memos, vec![memo(3, 1, late + 1, refused)]].concat();
     let state = fold(&memos, at(late + 1));
-    assert_eq!(state.orphans(at(late + 1)).count(), 0);
+    assert_eq!(state.orphans(at(late + 1)).len(), 0);
     assert_eq!(state.attempts(&key(1), EventId(7)), 1);
+}
+
+#[test]
+fn a_patch_that_was_claimed_anew_is_an_orphan_no_more_whatever_becomes_of_it() {
+    let patch = PatchId::of(b"x");
+    let submit = |claim| LockKind::Submit {
+        claim: CommentId(claim),
+        patch: patch.clone(),
+        holds: Vec::new(),
+    };
+    let late = LEASE + 100;
+    let anew = Claim {
+        patch: Some(patch.clone()),
+        ..claim("A-1", &["path:a"])
+    };
+    let first = vec![claims(1, 1, 0, &["path:a"]), memo(2, 1, late, submit(1))];
+    let claimed = [
+        first,
+        vec![
+            memo(3, 1, late, LockKind::Claim(Box::new(anew))),
+            memo(4, 1, late, submit(3)),
+        ],
+    ]
+    .concat();
+    assert_eq!(fold(&claimed, at(late)).orphans(at(late)), []);
+    let refused = LockKind::Refused {
+        claim: CommentId(3),
+        reason: "rejected".into(),
+        by: Ender::Integrator,
+    };
+    let refused = [claimed.clone(), vec![memo(5, 1, late, refused)]].concat();
+    assert_eq!(
+        fold(&refused, at(late)).orphans(at(late)),
+        [],
+        "a rejection stands"
+    );
+    let landed = LockKind::Landed {
+        claim: CommentId(3),
+        round: EventId(7),
+        commit: None,
+    };
+    let landed = [claimed, vec![memo(5, 1, late, landed)]].concat();
+    assert_eq!(fold(&landed, at(late)).orphans(at(late)), []);
 }
 
 #[test]

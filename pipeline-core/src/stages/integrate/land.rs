@@ -220,7 +220,9 @@ impl Pipeline {
             {
                 Fenced::Open => {}
                 Fenced::Landed(commit) => {
-                    self.say_landed(&c.claim, &commit).await?;
+                    if let Err(error) = self.say_landed(&c.claim, &commit).await {
+                        tracing::warn!(issue = %c.claim.issue, error = chain(&error), "its thread does not say that it landed");
+                    }
                     return Ok(Some(format!(
                         "{} has landed before, as {}",
                         c.claim.issue,
@@ -288,7 +290,16 @@ impl Pipeline {
         tick: &mut Tick,
     ) -> Result<(), PipelineError> {
         for (claim, commit) in &plan.commits {
-            self.say_landed(claim, commit).await?;
+            if let Err(e) = self.say_landed(claim, commit).await {
+                // The trailers say it too; the fence will find them.
+                tick.push(
+                    Some(&claim.issue),
+                    failed(format!(
+                        "landed, but its thread does not say so: {}",
+                        chain(&e)
+                    )),
+                );
+            }
             self.observer.observe(&Event::Wrote {
                 issue: claim.issue.clone(),
                 what: format!("landed as {}", commit.short()),

@@ -134,6 +134,8 @@ impl Pipeline {
         self.keep_parked(&locks, session.target()).await;
         self.drop_what_is_over(session, &locks, tick).await?;
         if session.candidate().is_some_and(|c| c.sealed) {
+            // Asks again in every thread that lacks the result memo: a crash or a lost post stands in no OK's way.
+            self.seal(session, tick).await?;
             let landed = self.try_to_land(session, tick).await?;
             if !landed {
                 return Ok(());

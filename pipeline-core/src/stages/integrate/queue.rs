@@ -2,6 +2,7 @@
 
 use super::fence::Fenced;
 use super::integrate_error;
+use crate::event::Stage;
 use crate::failure::LogAnalysisRequest;
 use crate::failure::LogAnalysisResult;
 use crate::gate::Person;
@@ -32,8 +33,10 @@ enum Verified {
     Passed,
     /// The patch is at fault.
     Failed(GoesBack),
-    /// The base itself fails, or the checks could not be run: nobody is blamed.
+    /// The base itself fails, or the checks could not be run on it either: nobody is blamed, everything waits.
     Blocked(String),
+    /// It looks like a reason outside the patch, by the word of a log that the patch itself may have written.
+    Infra(String),
 }
 
 impl Pipeline {
@@ -56,7 +59,9 @@ impl Pipeline {
                 Fenced::Open => {}
                 Fenced::Landed(commit) => {
                     over = true;
-                    self.say_landed(&c.claim, &commit).await?;
+                    if let Err(e) = self.say_landed(&c.claim, &commit).await {
+                        tick.push(Some(&c.claim.issue), failed(chain(&e)));
+                    }
                 }
                 Fenced::Closed(why) => {
                     over = true;
@@ -128,7 +133,10 @@ impl Pipeline {
         match self.fence(session, locks, &claim, patch, &tip).await? {
             Fenced::Open => {}
             Fenced::Landed(commit) => {
-                self.say_landed(&claim, &commit).await?;
+                if let Err(e) = self.say_landed(&claim, &commit).await {
+                    tick.push(Some(&h.issue), failed(chain(&e)));
+                    return Ok(true);
+                }
                 tick.push(
                     Some(&h.issue),
                     done("its round was found in the target; that is said in the thread now"),
@@ -192,12 +200,39 @@ impl Pipeline {
                     tick.push(Some(&h.issue), waits(what));
                     return Ok(false);
                 }
+                Verified::Infra(why) => {
+                    self.take_back(session, locks, &before, verified_before)
+                        .await?;
+                    self.failures
+                        .add(Stage::Integrate, &h.issue, patch.as_str(), &why);
+                    let times = self
+                        .failures
+                        .on(Stage::Integrate, &h.issue, patch.as_str())
+                        .map_or(1, |(n, _)| n);
+                    if times < self.settings.max_failures {
+                        tick.push(
+                            Some(&h.issue),
+                            waits(format!(
+                                "its patch is verified again by the next tick: {why}"
+                            )),
+                        );
+                        return Ok(true);
+                    }
+                    GoesBack::new(
+                        "infra",
+                        format!("{why}\n\nThe base passes, and this was seen {times} times."),
+                    )
+                }
             },
             ApplyOutcome::DoesNotApply { detail } => GoesBack::new("does-not-apply", detail),
             ApplyOutcome::Refused { reason } => GoesBack::new("refused-by-policy", reason),
             ApplyOutcome::Empty => GoesBack::new("empty", "it changes nothing on this base".into()),
         };
-        self.send_back(&claim, h.claim.attempt, &goes_back).await?;
+        if let Err(e) = self.send_back(&claim, h.claim.attempt, &goes_back).await {
+            // One issue's failure stops no other; the next tick comes to the same end and says it then.
+            tick.push(Some(&h.issue), failed(chain(&e)));
+            return Ok(true);
+        }
         tick.push(
             Some(&h.issue),
             failed(format!(
@@ -290,7 +325,15 @@ impl Pipeline {
                     exit_code,
                     log,
                 }) => (command, exit_code, log),
-                Err(why) => return Ok(Verified::Blocked(why)),
+                Err(why) => {
+                    // The patch may be what breaks the hooks or the checks: the base tells.
+                    return Ok(match self.verify_in(session, Checkout::Base).await {
+                        Ok(Verification::Passed | Verification::NothingToRun) => {
+                            Verified::Failed(GoesBack::new("verify", why))
+                        }
+                        Ok(Verification::Failed { .. }) | Err(_) => Verified::Blocked(why),
+                    });
+                }
             };
             let analysis = self.analyse(&command, exit_code, &log).await;
             if !retried && analysis.as_ref().is_some_and(|a| a.retryable) {
@@ -309,7 +352,7 @@ impl Pipeline {
                 return Ok(Verified::Blocked(why));
             }
             if let Some(a) = analysis.as_ref().filter(|a| a.spares_the_change()) {
-                return Ok(Verified::Blocked(format!(
+                return Ok(Verified::Infra(format!(
                     "`{command}` failed for a reason outside the patch ({}): {}",
                     a.category.as_str(),
                     a.summary
@@ -452,7 +495,7 @@ impl Pipeline {
             if !candidate.is_verified() {
                 match self.verify_candidate(session).await? {
                     Verified::Passed => {}
-                    Verified::Failed(_) | Verified::Blocked(_) => {
+                    Verified::Failed(_) | Verified::Blocked(_) | Verified::Infra(_) => {
                         // Built from parts that passed one by one, it fails as a whole: begin again from the parts.
                         session.discard().await.map_err(integrate_error)?;
                         tick.push(None, waits("the candidate failed as a whole: it is built again from its patches"));

@@ -128,10 +128,11 @@ impl Pipeline {
             .any(|(_, m)| m.fields.one("ref") == Some(&named));
         if !said {
             self.poster
-                .post(issue, why.memo(claim, attempt))
+                .post(issue, self.without_secrets(why).memo(claim, attempt))
                 .await
                 .map_err(|e| PipelineError::Refused(chain(&e)))?;
         }
+        let why = self.without_secrets(why);
         let text = format!("Patch returned: {}", quote_line(&why.summary()));
         self.locks
             .end(
@@ -143,6 +144,22 @@ impl Pipeline {
             )
             .await
             .map_err(|source| PipelineError::Locks { stage, source })
+    }
+}
+
+impl Pipeline {
+    /// Leaves out what a log says if it holds a secret of ours: the refusal must reach the thread in any case.
+    fn without_secrets(&self, why: &GoesBack) -> GoesBack {
+        let said = format!("{}\n{}\n{:?}", why.summary(), why.detail, why.analysis);
+        if self.poster.redactor.finds(&said) {
+            let detail = "[left out: its output holds a secret of this pipeline]".to_owned();
+            return GoesBack {
+                reason: why.reason.clone(),
+                detail,
+                analysis: None,
+            };
+        }
+        why.clone()
     }
 }
 
