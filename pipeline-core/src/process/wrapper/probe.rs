@@ -13,6 +13,7 @@ use crate::process::Ending;
 use crate::process::ProcessSpec;
 use crate::process::error::ProcessError;
 use crate::process::error::WrapperError;
+use crate::report::chain;
 
 const TIME: Duration = Duration::from_secs(30);
 /// Says in words what it finds, so that the reason can be shown as it is.
@@ -66,17 +67,6 @@ pub(super) async fn probe(wrapper: &Wrapper, by: &str, scratch: &Path) -> Result
         }
     }
     Ok(())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        next = error.source();
-    }
-    text
 }
 
 /// Returns the first line of what a wrapper complained, short and without control characters.
