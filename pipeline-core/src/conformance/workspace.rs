@@ -158,14 +158,13 @@ fn sample() -> FileSet {
 }
 
 /// A harness with [`sample`] on its target, and what the cases do with it.
-struct Bench<'h> {
-    harness: &'h dyn WorkspaceHarness,
+struct Bench {
     provider: Arc<dyn WorkspaceProvider>,
     base: BaseRevision,
 }
 
-impl<'h> Bench<'h> {
-    async fn of(harness: &'h dyn WorkspaceHarness) -> Result<Self, Violation> {
+impl Bench {
+    async fn of(harness: &dyn WorkspaceHarness) -> Result<Self, Violation> {
         harness
             .commit(&sample())
             .await
@@ -175,11 +174,7 @@ impl<'h> Bench<'h> {
             .base(&harness.target())
             .await
             .succeeds("reading the base")?;
-        Ok(Self {
-            harness,
-            provider,
-            base,
-        })
+        Ok(Self { provider, base })
     }
 
     fn request(&self, kind: WorkspaceKind) -> WorkspaceRequest {

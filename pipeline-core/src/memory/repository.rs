@@ -120,7 +120,10 @@ impl MemoryRepository {
     /// Commits a tree on a target as the person, brings the person's checkout there, and returns the commit.
     ///
     /// A target that does not exist begins with this commit.
-    #[expect(clippy::must_use_candidate, reason = "a person commits for the effect")]
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "committing is the point, the id is by the way"
+    )]
     pub fn commit(&self, target: &Target, tree: Tree, message: &str) -> CommitId {
         let mut files = Files::default();
         for (path, content) in tree {

@@ -17,6 +17,9 @@ use crate::integrate::Checkout;
 use crate::workspace::Patch;
 
 /// An applied patch is the last commit, with everything that came with it.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_patch_becomes_the_last_commit(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -62,6 +65,9 @@ pub async fn a_patch_becomes_the_last_commit(
 }
 
 /// Until it lands, a candidate is seen in no branch, tag, file or index of the person.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn nothing_of_the_person_moves_before_landing(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -88,6 +94,9 @@ pub async fn nothing_of_the_person_moves_before_landing(
 }
 
 /// A patch that does not fit is an outcome with its reason, and the candidate is as before.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_patch_that_does_not_apply_changes_nothing(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -119,6 +128,9 @@ pub async fn a_patch_that_does_not_apply_changes_nothing(
 }
 
 /// A patch that would leave the tree, or put something into git's own folder, or a link, is refused.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_refused_patch_changes_nothing(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -158,6 +170,9 @@ pub async fn a_refused_patch_changes_nothing(
 }
 
 /// A patch that changes nothing makes no commit.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn work_that_is_there_already_is_empty(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -170,6 +185,9 @@ pub async fn work_that_is_there_already_is_empty(
 }
 
 /// The same work on the same base has the same id and commits, anything else another.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn the_id_is_of_the_content(harness: &dyn IntegratorHarness) -> Result<(), Violation> {
     let bench = Bench::of(harness).await?;
     let mut session = bench.open().await?;
@@ -207,6 +225,9 @@ pub async fn the_id_is_of_the_content(harness: &dyn IntegratorHarness) -> Result
 }
 
 /// On another base, what no longer fits is left out and named with its reason; nothing left is no candidate.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_rebuilt_candidate_leaves_out_what_no_longer_applies(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -252,6 +273,9 @@ pub async fn a_rebuilt_candidate_leaves_out_what_no_longer_applies(
 }
 
 /// The directory for verification holds the wanted tree; what a former check left there is gone.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_checkout_holds_the_wanted_tree_and_nothing_else(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {

@@ -37,6 +37,9 @@ async fn land(bench: &Bench<'_>) -> Result<Box<dyn Integration>, Violation> {
 }
 
 /// After a landing branch and checkout have the work, and nothing waits any more.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_landing_moves_branch_and_checkout(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -60,6 +63,9 @@ pub async fn a_landing_moves_branch_and_checkout(
 }
 
 /// Order, authors, dates, messages and trailers are the candidate's; the committer is who gave the OK, and when.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn what_lands_is_what_was_approved(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -121,6 +127,9 @@ pub async fn what_lands_is_what_was_approved(
 }
 
 /// Preparing the same landing twice names the same commits.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn equal_approvals_write_equal_commits(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -141,6 +150,9 @@ pub async fn equal_approvals_write_equal_commits(
 }
 
 /// An OK for a candidate that was rebuilt since lands nothing.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_stale_approval_lands_nothing(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -174,6 +186,9 @@ pub async fn a_stale_approval_lands_nothing(
 }
 
 /// A plan whose base is no longer the tip lands nothing and loses nothing.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_moved_base_lands_nothing(harness: &dyn IntegratorHarness) -> Result<(), Violation> {
     let bench = Bench::of(harness).await?;
     let (mut session, candidate) = bench.sealed().await?;
@@ -212,6 +227,9 @@ pub async fn a_moved_base_lands_nothing(harness: &dyn IntegratorHarness) -> Resu
 }
 
 /// A touched file that the person has changed keeps the landing away, with its name, and nothing moves.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_checkout_that_differs_makes_the_landing_wait(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -258,6 +276,9 @@ pub async fn a_checkout_that_differs_makes_the_landing_wait(
 }
 
 /// What the person changes elsewhere stays as it is, through the landing and after.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn other_work_of_the_person_stays(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -284,6 +305,9 @@ pub async fn other_work_of_the_person_stays(
 }
 
 /// A landing is found from any later tip, back to the oldest base and no further.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_landing_is_found_by_its_trailers(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -330,7 +354,8 @@ pub async fn a_landing_is_found_by_its_trailers(
         &rounds(vec![landed, bench.base.clone()]).await?,
         &both,
     )?;
-    let unknown = CommitId::new("0123456789abcdef0123456789abcdef01234567").expect("well-formed");
+    let unknown = CommitId::new("0123456789abcdef0123456789abcdef01234567")
+        .succeeds("naming a commit that is not there")?;
     same(
         "from a base that is gone",
         &rounds(vec![tip.clone(), unknown]).await?,
@@ -339,6 +364,9 @@ pub async fn a_landing_is_found_by_its_trailers(
 }
 
 /// Rolling forward completes what has begun, does nothing twice, and begins nothing.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_landing_rolls_forward_once(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {

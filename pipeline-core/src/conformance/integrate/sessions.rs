@@ -16,6 +16,9 @@ use crate::workspace::PatchId;
 use crate::workspace::Target;
 
 /// A stored patch comes back byte for byte, to the next process too; one that was never stored is nothing.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_stored_patch_comes_back(harness: &dyn IntegratorHarness) -> Result<(), Violation> {
     let bench = Bench::of(harness).await?;
     let patch = bench.submission(1, "app/b.txt", "B\n").await?.patch;
@@ -37,6 +40,9 @@ pub async fn a_stored_patch_comes_back(harness: &dyn IntegratorHarness) -> Resul
 }
 
 /// Whoever comes second is told so, and the first one's end frees the repository.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn one_session_at_a_time(harness: &dyn IntegratorHarness) -> Result<(), Violation> {
     let bench = Bench::of(harness).await?;
     let session = bench.open().await?;
@@ -62,9 +68,12 @@ pub async fn one_session_at_a_time(harness: &dyn IntegratorHarness) -> Result<()
 }
 
 /// A branch that does not exist is an error of its own.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn an_unknown_target_is_named(harness: &dyn IntegratorHarness) -> Result<(), Violation> {
     let bench = Bench::of(harness).await?;
-    let unknown = Target::new("no-such-branch").expect("a well-formed name");
+    let unknown = Target::new("no-such-branch").succeeds("naming a target")?;
     match bench.integrator.open(&unknown).await {
         Err(IntegrateError::UnknownTarget { target, .. }) => same("the target", &target, &unknown),
         other => Err(Violation::new(format!("it is answered with {other:?}"))),
@@ -72,6 +81,9 @@ pub async fn an_unknown_target_is_named(harness: &dyn IntegratorHarness) -> Resu
 }
 
 /// What a session shows is there for the next process, and listed without a session.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_candidate_survives_its_session(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -105,6 +117,9 @@ pub async fn a_candidate_survives_its_session(
 }
 
 /// Dropping a candidate leaves nothing waiting, and its patches stored.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_discarded_candidate_is_gone_and_its_patch_is_not(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -137,6 +152,9 @@ pub async fn a_discarded_candidate_is_gone_and_its_patch_is_not(
 }
 
 /// A verification of any other tree is refused, and a further patch drops the one there was.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn verification_is_of_the_last_tree(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -176,6 +194,9 @@ pub async fn verification_is_of_the_last_tree(
 }
 
 /// Once sealed, the id is final: no patch joins, and sealing again changes nothing.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_sealed_candidate_takes_nothing_more(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {
@@ -200,6 +221,9 @@ pub async fn a_sealed_candidate_takes_nothing_more(
 }
 
 /// A candidate is resumed by its id only while it is exactly that one.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn only_this_very_candidate_is_resumed(
     harness: &dyn IntegratorHarness,
 ) -> Result<(), Violation> {

@@ -19,6 +19,9 @@ use crate::workspace::Workspace;
 use crate::workspace::WorkspaceError;
 
 /// Where nothing was done there is no patch, whatever the times of the files say.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn an_unchanged_workspace_has_an_empty_patch(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -49,6 +52,9 @@ fn executable(workspace: &Workspace, path: &str, on: bool) -> Result<(), Violati
 }
 
 /// New, deleted, renamed and binary files, modes, line ends and names all arrive.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_patch_holds_every_kind_of_change(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -105,6 +111,9 @@ pub async fn a_patch_holds_every_kind_of_change(
 }
 
 /// A file may become a folder and a folder a file.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn files_and_folders_may_change_places(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -128,6 +137,9 @@ pub async fn files_and_folders_may_change_places(
 }
 
 /// Capturing twice gives the same patch, and changing on gives the whole difference again.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn capturing_can_be_repeated(harness: &dyn WorkspaceHarness) -> Result<(), Violation> {
     let bench = Bench::of(harness).await?;
     for kind in KINDS {
@@ -155,6 +167,9 @@ pub async fn capturing_can_be_repeated(harness: &dyn WorkspaceHarness) -> Result
 }
 
 /// A link is captured as a link, for the policy to refuse; what it points to is not read.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_link_is_captured_and_never_followed(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -185,6 +200,9 @@ pub async fn a_link_is_captured_and_never_followed(
 }
 
 /// A repository inside of the workspace is no submodule: its files are work like any other.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn nested_repositories_become_ordinary_files(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -213,6 +231,9 @@ pub async fn nested_repositories_become_ordinary_files(
 }
 
 /// Litter goes before the diff and is named; a file of the base is no litter, and nothing outside is touched.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn litter_goes_but_never_a_file_of_the_base(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -258,6 +279,9 @@ pub async fn litter_goes_but_never_a_file_of_the_base(
 }
 
 /// Work that is larger than a patch may be is refused whole, with its place, and stays there.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_patch_over_the_limit_is_an_error_that_keeps_the_work(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -283,6 +307,9 @@ pub async fn a_patch_over_the_limit_is_an_error_that_keeps_the_work(
 }
 
 /// The digest differs for any change of content, name or mode, and is the same for none.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn the_digest_changes_with_any_file_and_only_then(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {

@@ -15,6 +15,9 @@ use crate::workspace::PatchId;
 use crate::workspace::RemovalReason;
 
 /// What an agent left unfinished is kept under a ref, untracked files too; keeping it twice keeps it once.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn unfinished_work_can_be_salvaged(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -50,6 +53,9 @@ pub async fn unfinished_work_can_be_salvaged(
 }
 
 /// A workspace goes only for a reason that holds.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn removal_needs_a_reason_that_is_true(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -105,6 +111,9 @@ pub async fn removal_needs_a_reason_that_is_true(
 }
 
 /// A removed workspace is not there and not listed, removing it again is fine, and its run can have another.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_removed_workspace_is_gone_and_its_run_is_free(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -139,6 +148,9 @@ pub async fn a_removed_workspace_is_gone_and_its_run_is_free(
 }
 
 /// What a process left behind is shown to the next one.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn left_workspaces_are_listed(harness: &dyn WorkspaceHarness) -> Result<(), Violation> {
     let bench = Bench::of(harness).await?;
     let mut made = Vec::new();

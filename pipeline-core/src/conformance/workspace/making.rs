@@ -16,6 +16,9 @@ use crate::workspace::Target;
 use crate::workspace::WorkspaceError;
 
 /// The base of a target is its tip, and moves with it; what is no target is an error of its own.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_base_is_the_tip_of_its_target(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -25,7 +28,7 @@ pub async fn a_base_is_the_tip_of_its_target(
     let tip = harness.commit(&files).await.succeeds("committing")?;
     let base = bench.provider.base(&harness.target()).await;
     same("the base", &base.succeeds("reading the base")?.commit, &tip)?;
-    let unknown = Target::new("no-such-branch").expect("a well-formed name");
+    let unknown = Target::new("no-such-branch").succeeds("naming a target")?;
     match bench.provider.base(&unknown).await {
         Err(WorkspaceError::UnknownTarget { target, .. }) => same("the target", &target, &unknown),
         other => Err(Violation::new(format!(
@@ -35,6 +38,9 @@ pub async fn a_base_is_the_tip_of_its_target(
 }
 
 /// Names and contents of the base are read from the commit, whatever lies in a workspace.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn the_base_is_read_without_a_workspace(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -65,6 +71,9 @@ pub async fn the_base_is_read_without_a_workspace(
 }
 
 /// A workspace holds the files of its base, modes included, and no others; its base stays when the target moves.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn a_workspace_holds_exactly_its_base(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -85,6 +94,9 @@ pub async fn a_workspace_holds_exactly_its_base(
 }
 
 /// What one agent does is not seen in another workspace.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn two_workspaces_share_nothing(harness: &dyn WorkspaceHarness) -> Result<(), Violation> {
     let bench = Bench::of(harness).await?;
     for kind in KINDS {
@@ -109,6 +121,9 @@ pub async fn two_workspaces_share_nothing(harness: &dyn WorkspaceHarness) -> Res
 }
 
 /// Excluded paths are not there, and their absence is no deletion.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn excluded_paths_are_absent_and_not_deleted(
     harness: &dyn WorkspaceHarness,
 ) -> Result<(), Violation> {
@@ -140,6 +155,9 @@ pub async fn excluded_paths_are_absent_and_not_deleted(
 }
 
 /// No branch, tag, file or index of the person changes through a whole run.
+///
+/// # Errors
+/// Says how the rule is broken.
 pub async fn nothing_of_the_person_moves(harness: &dyn WorkspaceHarness) -> Result<(), Violation> {
     let bench = Bench::of(harness).await?;
     let before = harness
