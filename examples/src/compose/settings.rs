@@ -15,7 +15,7 @@ use pipeline_core::start::StartRules;
 use pipeline_core::start::Watermark;
 use pipeline_core::status::Status;
 use pipeline_core::tracker::IssueQuery;
-use pipeline_core::tracker::Tracker;
+use pipeline_core::tracker::Tracker as _;
 use pipeline_core::workspace::Target;
 use pipeline_trackers::local::LocalTracker;
 
@@ -95,11 +95,11 @@ fn default_target(workplace: &Workplace) -> Result<Target, ComposeError> {
             ));
         }
     };
-    target(name)
+    target(&name)
 }
 
-fn target(name: String) -> Result<Target, ComposeError> {
-    Target::new(name.clone()).map_err(|why| ComposeError::unusable(format!("target {name}: {why}")))
+fn target(name: &str) -> Result<Target, ComposeError> {
+    Target::new(name).map_err(|why| ComposeError::unusable(format!("target {name}: {why}")))
 }
 
 fn target_rules(config: &Config) -> Result<Vec<(String, Target)>, ComposeError> {
@@ -109,7 +109,7 @@ fn target_rules(config: &Config) -> Result<Vec<(String, Target)>, ComposeError> 
         .iter()
         .chain(&config.targets.by_milestone);
     rules
-        .map(|(name, branch)| Ok((name.clone(), target(branch.clone())?)))
+        .map(|(name, branch)| Ok((name.clone(), target(branch)?)))
         .collect()
 }
 

@@ -25,7 +25,7 @@ pub(super) const EXIT_CODES: &str = "Exit codes:\n  \
     2  wrong usage or configuration\n  \
     3  refused: a gate, a hold or a rule says no\n  \
     4  there is no such issue, candidate, claim or run\n  \
-    5  busy or paused: another process is at it\n  \
+    5  paused: `issue-pipeline resume` goes on\n  \
     130  interrupted";
 
 /// How a command ends.
@@ -42,8 +42,8 @@ pub enum Exit {
     Refused,
     /// There is no such thing.
     NotFound,
-    /// Another process is at it.
-    Busy,
+    /// `pause` is in force.
+    Paused,
     /// A person interrupted it.
     Interrupted,
 }
@@ -58,7 +58,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Refused => 3,
             Self::NotFound => 4,
-            Self::Busy => 5,
+            Self::Paused => 5,
             Self::Interrupted => 130,
         }
     }
@@ -226,7 +226,7 @@ mod tests {
             Exit::Usage,
             Exit::Refused,
             Exit::NotFound,
-            Exit::Busy,
+            Exit::Paused,
             Exit::Interrupted,
         ] {
             let shown = format!("  {}  ", exit.code());

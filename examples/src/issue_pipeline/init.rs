@@ -303,10 +303,10 @@ fn command(context: &Context, text: &str, option: &str) -> Result<Vec<String>, F
     let mut words = words(text, option)?;
     for (i, word) in words.iter_mut().enumerate() {
         // A bare program name is looked for in PATH, as a shell would, even if a file here is called the same.
-        if i > 0 || word.contains('/') {
-            if let Some(absolute) = here(word) {
-                *word = absolute;
-            }
+        if (i > 0 || word.contains('/'))
+            && let Some(absolute) = here(word)
+        {
+            *word = absolute;
         }
     }
     let program = words.first().map_or("", String::as_str);

@@ -39,7 +39,7 @@ pub(super) async fn run(
     }
     if !arguments.dry_run {
         if let Some(paused) = Paused::read(&workplace.state)? {
-            return Err(Failure::new(Exit::Busy, paused.sentence()));
+            return Err(Failure::new(Exit::Paused, paused.sentence()));
         }
         if arguments.scheduled && !due(&workplace, stage)? {
             return Ok(Exit::Done);

@@ -1,5 +1,6 @@
 //! `watch`: the stages by their schedule, the configuration read again before each tick.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +8,10 @@ use std::time::Duration;
 use pipeline_core::clock::Clock as _;
 use pipeline_core::clock::SystemClock;
 use pipeline_core::event::Stage;
+use pipeline_core::issue::IssueKey;
 use pipeline_core::pipeline::Pipeline;
 use pipeline_core::pipeline::PipelineError;
+use pipeline_core::report::Outcome;
 use pipeline_core::report::TickOptions;
 use pipeline_core::report::TickReport;
 use tokio::task::JoinSet;
@@ -75,6 +78,7 @@ struct Watch<'a> {
     running: JoinSet<(Stage, Result<TickReport, PipelineError>)>,
     busy: BTreeSet<Stage>,
     paused: Option<Paused>,
+    told: BTreeMap<(Stage, Option<IssueKey>), String>,
 }
 
 impl<'a> Watch<'a> {
@@ -105,6 +109,7 @@ impl<'a> Watch<'a> {
             running: JoinSet::new(),
             busy: BTreeSet::new(),
             paused: None,
+            told: BTreeMap::new(),
         })
     }
 
@@ -188,17 +193,29 @@ impl<'a> Watch<'a> {
         Ok(wake)
     }
 
-    fn tell(&self, stage: Stage, result: Result<TickReport, PipelineError>) -> Result<(), Failure> {
+    /// Tells what a tick did; what it told before is not told again.
+    fn tell(
+        &mut self,
+        stage: Stage,
+        result: Result<TickReport, PipelineError>,
+    ) -> Result<(), Failure> {
         let out = &self.context.out;
-        match result {
-            Ok(report) if report.issues.is_empty() => Ok(()),
-            Ok(report) => {
-                let head = format!("{}  {}", report.ended, stage.name());
-                out.line(out.paint(Style::Bold, &head))?;
-                stages::tell(out, &report)
-            }
-            Err(error) => Ok(out.complain(&one_line(&error))?),
+        let mut report = match result {
+            Ok(report) => report,
+            Err(error) => return Ok(out.complain(&one_line(&error))?),
+        };
+        report.issues.retain(|line| {
+            let news = !matches!(line.outcome, Outcome::Nothing { .. });
+            let known = (stage, line.issue.clone());
+            let text = line.outcome.text().to_owned();
+            news && self.told.insert(known, text).as_deref() != Some(line.outcome.text())
+        });
+        if report.issues.is_empty() {
+            return Ok(());
         }
+        let head = format!("{}  {}", report.ended, stage.name());
+        out.line(out.paint(Style::Bold, &head))?;
+        stages::tell(out, &report)
     }
 
     /// Makes rounds of all stages, whatever the schedule says, until one changes nothing.
@@ -209,7 +226,7 @@ impl<'a> Watch<'a> {
             let mut changed = false;
             for stage in self.wanted.clone() {
                 if let Some(paused) = Paused::read(&self.workplace.state)? {
-                    return Err(Failure::new(Exit::Busy, paused.sentence()));
+                    return Err(Failure::new(Exit::Paused, paused.sentence()));
                 }
                 let report = stages::tick(&self.pipeline, stage, &TickOptions::default()).await?;
                 changed |= report.changed();

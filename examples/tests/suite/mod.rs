@@ -1,7 +1,13 @@
 //! The tests, by what they show.
 
+mod agents;
+mod approve;
 mod by_hand;
 mod demo;
+mod holds;
 mod imports;
+mod landing;
+mod refusals;
 mod triage_alone;
+mod watch;
 mod world;

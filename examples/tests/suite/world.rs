@@ -151,6 +151,13 @@ impl World {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Returns the environment of every program of the machine.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub(super) fn repo(&self) -> PathBuf {
         self.top.join("repo")
     }
