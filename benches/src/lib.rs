@@ -1,1 +1,3 @@
 //! Benches of the issue pipeline.
+
+pub mod conflict_eval;

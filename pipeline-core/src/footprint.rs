@@ -99,6 +99,15 @@ impl Footprint {
         footprint
     }
 
+    /// Returns the footprint of work that will touch these files, already read as paths.
+    #[must_use]
+    pub fn declaring<I: IntoIterator<Item = RepoPath>>(files: I) -> Self {
+        Self {
+            files: files.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
     /// Returns the footprint of finished work: exactly these files, declared and touched.
     #[must_use]
     pub fn of_patch<I: IntoIterator<Item = RepoPath>>(files: I) -> Self {
