@@ -10,6 +10,7 @@ pub mod agent;
 mod case;
 mod files;
 pub mod integrate;
+pub mod failure;
 pub mod tracker;
 pub mod workspace;
 

@@ -5,7 +5,8 @@
 //! code or the infrastructure is to blame, whether trying again makes sense, the lines that show it,
 //! and what to do next.
 //!
-//! - [`FailureAnalyzer`] is the seam; [`RuleAnalyzer`] is the implementation that needs nothing else.
+//! - [`FailureAnalyzer`] is the seam; [`RuleAnalyzer`] is the implementation that needs nothing else, and
+//!   [`AgentAnalyzer`] lets an agent word what the rules found, or name what they do not know.
 //! - [`RuleSet`] holds the rules, which are data: [`RuleSet::builtin`] ships with the crate, a team adds
 //!   its own with [`RuleSet::with_rules`].
 //!
@@ -24,13 +25,18 @@
 //! # Ok::<(), pipeline_core::failure::AnalyzeError>(())
 //! ```
 
+mod agent;
 mod analyzer;
+mod answer;
 mod choose;
 mod clean;
+mod lines;
 mod literal;
+mod passing;
 mod request;
 mod result;
 mod rule;
+mod rule_error;
 mod ruleset;
 mod scan;
 mod signature;
@@ -42,6 +48,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
+pub use self::agent::AgentAnalyzer;
 pub use self::analyzer::RuleAnalyzer;
 pub use self::request::LogAnalysisRequest;
 pub use self::request::LogSource;
@@ -53,8 +60,9 @@ pub use self::result::EvidenceRole;
 pub use self::result::FailureCategory;
 pub use self::result::LogAnalysisResult;
 pub use self::rule::Strength;
+pub use self::rule_error::RuleError;
 pub use self::ruleset::RuleCheck;
-pub use self::ruleset::RuleError;
+
 pub use self::ruleset::RuleInfo;
 pub use self::ruleset::RuleSet;
 

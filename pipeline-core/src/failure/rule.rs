@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::literal;
 use super::result::Blame;
 use super::result::FailureCategory;
-use super::ruleset::RuleError;
+use super::rule_error::RuleError;
 
 /// The highest confidence of a rule that no real log has proven yet.
 pub(crate) const UNPROVEN_CONFIDENCE: f64 = 0.6;

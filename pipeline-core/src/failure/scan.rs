@@ -2,20 +2,17 @@
 
 use std::collections::HashSet;
 use std::collections::VecDeque;
-use std::hash::DefaultHasher;
-use std::hash::Hash as _;
-use std::hash::Hasher as _;
 use std::sync::Arc;
 
 use super::clean::Cleaner;
 use super::clean::Section;
+use super::passing::fingerprint;
 use super::request::LogAnalysisRequest;
 use super::rule::Pick;
 use super::rule::Rule;
 use super::rule::Strength;
 use super::rule::Subject;
 use super::ruleset::Compiled;
-use super::signature::normalise;
 
 /// How many lines before the current one are remembered.
 const REMEMBERED: usize = 32;
@@ -31,8 +28,6 @@ const FIRST_CREDIT: u64 = 32 << 10;
 const CREDIT_SHIFT: u32 = 10;
 /// How many of the lines skipped for lack of credit are kept, so that the end of a log is always read.
 const MOST_SKIPPED: usize = 512;
-/// How many lines of a passing log are remembered.
-const MOST_PASSING_LINES: usize = 100_000;
 
 /// A line that is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -402,47 +397,6 @@ fn kept(number: u64, text: &[u8]) -> Line {
     let mut line = Line::default();
     line.keep(number, text);
     line
-}
-
-/// Collects the lines of a passing log that some rule would take for a failure.
-pub(crate) struct Passing<'a> {
-    compiled: &'a Compiled,
-    cleaner: Cleaner,
-    found: HashSet<u64>,
-}
-
-impl<'a> Passing<'a> {
-    pub(crate) fn new(compiled: &'a Compiled) -> Self {
-        Self {
-            compiled,
-            cleaner: Cleaner::default(),
-            found: HashSet::new(),
-        }
-    }
-
-    pub(crate) fn line(&mut self, raw: &[u8]) {
-        if self.found.len() >= MOST_PASSING_LINES {
-            return;
-        }
-        let (text, _) = self.cleaner.clean(raw);
-        let text = text.trim_ascii_end();
-        if self.compiled.automaton.is_match(text) {
-            self.found.insert(fingerprint(text));
-        }
-    }
-
-    pub(crate) fn finish(self) -> HashSet<u64> {
-        self.found
-    }
-}
-
-fn fingerprint(text: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    normalise(&String::from_utf8_lossy(
-        &text[..text.len().min(KEPT_BYTES)],
-    ))
-    .hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Returns the hit of each rule that looks at a fact instead of a line.

@@ -157,3 +157,21 @@ async fn a_large_log_goes_to_a_blocking_thread_and_comes_back() {
     let result = analyzer.analyze(&request).await.unwrap();
     assert_eq!(result.evidence[0].anchor, 40_001);
 }
+
+#[derive(Debug)]
+struct Rules(RuleAnalyzer);
+
+#[async_trait]
+impl crate::conformance::failure::AnalyzerHarness for Rules {
+    async fn fresh() -> Result<Self, crate::BoxError> {
+        Ok(Self(RuleAnalyzer::builtin()))
+    }
+
+    fn analyzer(&self) -> &dyn FailureAnalyzer {
+        &self.0
+    }
+}
+
+mod conformance {
+    crate::failure_conformance!(super::Rules);
+}
