@@ -8,9 +8,9 @@
 
 pub mod agent;
 mod case;
+pub mod failure;
 mod files;
 pub mod integrate;
-pub mod failure;
 pub mod tracker;
 pub mod workspace;
 
