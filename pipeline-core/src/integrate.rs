@@ -440,11 +440,13 @@ pub trait Integration: Debug + Send + Sync {
     /// # Errors
     /// [`IntegrateError`].
     async fn roll_forward(&mut self, plan: &LandingPlan) -> Result<LandOutcome, IntegrateError>;
-    /// Pushes the target to its upstream, fast-forward only, where configured.
+    /// Pushes one landed commit, with what is before it, to the target's upstream, fast-forward only, where configured.
+    ///
+    /// What a person has committed on top of it since is not pushed.
     ///
     /// # Errors
     /// [`IntegrateError`] only where the push could not be tried.
-    async fn push(&mut self) -> Result<PushOutcome, IntegrateError>;
+    async fn push(&mut self, commit: &CommitId) -> Result<PushOutcome, IntegrateError>;
 }
 
 /// Why the integrator could not do what was asked.

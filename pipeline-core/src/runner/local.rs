@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Begin;
+use super::Kept;
 use super::RunRequest;
 use super::RunResult;
 use super::RunTable;
@@ -32,6 +33,7 @@ use crate::journal::Journal;
 use crate::journal::JournalError;
 use crate::journal::Record;
 use crate::process::ProcessIdentity;
+use crate::report::chain;
 use crate::workspace::Captured;
 use crate::workspace::RemovalReason;
 use crate::workspace::Workspace;
@@ -226,7 +228,7 @@ impl LocalRunner {
         &self,
         workspace: &Workspace,
         agent: &Arc<dyn Agent>,
-    ) -> Result<(Option<Captured>, Option<String>), RunnerError> {
+    ) -> Result<(Option<Captured>, Option<Kept>), RunnerError> {
         let provider = self.provider()?;
         match provider
             .capture(workspace, &agent.capabilities().litter)
@@ -236,9 +238,20 @@ impl LocalRunner {
             Err(error) => {
                 tracing::warn!(run = %workspace.run, %error, "the work could not be captured");
                 let kept = match provider.salvage(workspace).await {
-                    Ok(Some(reference)) => format!("{reference} ({error})"),
+                    Ok(Some(reference)) => Kept {
+                        reference: Some(reference),
+                        detail: chain(&error),
+                    },
                     Ok(None) => return Ok((None, None)),
-                    Err(second) => format!("{} ({error}; {second})", workspace.path.display()),
+                    Err(second) => Kept {
+                        reference: None,
+                        detail: format!(
+                            "{} ({}; {})",
+                            workspace.path.display(),
+                            chain(&error),
+                            chain(&second)
+                        ),
+                    },
                 };
                 Ok((None, Some(kept)))
             }
@@ -365,22 +378,23 @@ impl Runner for LocalRunner {
             return Ok(());
         };
         let result = self.table.result(run)?;
+        let kept = result.as_ref().and_then(|r| r.kept.as_ref());
         let reason = match (&result, workspace.mode) {
-            (
-                Some(RunResult {
-                    kept: Some(kept), ..
-                }),
-                _,
-            ) if !kept.starts_with("refs/") => {
+            (Some(_), _) if kept.is_some_and(|k| k.reference.is_none()) => {
                 // Nothing made it safe, so it stays; the report has said where.
                 return Ok(());
             }
             (
                 Some(RunResult {
-                    kept: Some(kept), ..
+                    kept:
+                        Some(Kept {
+                            reference: Some(reference),
+                            ..
+                        }),
+                    ..
                 }),
                 _,
-            ) => RemovalReason::Salvaged(kept.clone()),
+            ) => RemovalReason::Salvaged(reference.clone()),
             (_, RunMode::ReadOnly) => RemovalReason::ReadOnly,
             (
                 Some(RunResult {

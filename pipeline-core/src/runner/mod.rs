@@ -3,6 +3,7 @@
 mod local;
 mod table;
 
+use std::fmt;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
@@ -85,11 +86,29 @@ pub struct RunResult {
     /// A read-only run changed its tree: its answer is void.
     pub tree_changed: bool,
     /// The workspace that was kept because its content could not be made safe.
-    pub kept: Option<String>,
+    pub kept: Option<Kept>,
     /// When the run began and ended.
     pub began: Timestamp,
     /// When it ended.
     pub ended: Timestamp,
+}
+
+/// Work that could not be captured as a patch, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The ref that keeps it; `None` = only its workspace does, which therefore stays.
+    pub reference: Option<String>,
+    /// Where it is and why it could not be captured.
+    pub detail: String,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reference {
+            Some(reference) => write!(f, "{reference} ({})", self.detail),
+            None => f.write_str(&self.detail),
+        }
+    }
 }
 
 /// A run that is under way.

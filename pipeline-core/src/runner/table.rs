@@ -7,6 +7,7 @@ use std::io;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +19,10 @@ use super::RunningRun;
 use crate::agent::RunId;
 use crate::clock::Timestamp;
 use crate::workspace::Workspace;
+
+/// How often, and at which pace, a lock is tried that may only be looked at.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// The runs of this machine on one repository, over all processes.
 #[derive(Debug, Clone)]
@@ -72,10 +77,18 @@ impl RunTable {
             .map_err(|e| failed("create the folder of the run", &folder, e))?;
         let lock = File::create(folder.join("lock"))
             .map_err(|e| failed("create the lock of the run", &folder, e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Begin::Running),
-            Err(TryLockError::Error(e)) => return Err(failed("lock the run", &folder, e)),
+        // Somebody who only looks holds the lock for a moment; somebody who runs holds it for long.
+        let mut tries = 0;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => return Ok(Begin::Running),
+                Err(TryLockError::Error(e)) => return Err(failed("lock the run", &folder, e)),
+            }
         }
         if let Some(result) = self.result(&request.run)? {
             return Ok(Begin::Finished(Box::new(result)));
@@ -196,7 +209,7 @@ impl RunTable {
     #[must_use]
     pub fn is_running(&self, run: &RunId) -> bool {
         File::open(self.folder(run).join("lock"))
-            .is_ok_and(|f| matches!(f.try_lock(), Err(TryLockError::WouldBlock)))
+            .is_ok_and(|f| matches!(f.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Returns the runs that living processes are at.
@@ -206,7 +219,8 @@ impl RunTable {
     pub fn running(&self, repo: &str) -> Result<Vec<RunningRun>, RunnerError> {
         let mut running = Vec::new();
         for run in self.runs()? {
-            if !self.is_running(&run) {
+            // Most runs ended long ago: their result is there, and no lock has to be looked at.
+            if self.folder(&run).join("result.json").exists() || !self.is_running(&run) {
                 continue;
             }
             let Some(request) = self.request(&run)?.filter(|r| r.repo == repo) else {
@@ -253,3 +267,6 @@ fn failed(operation: &str, path: &Path, e: impl Into<crate::BoxError>) -> Runner
         source: Some(e.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,7 @@ mock! {
         async fn prepare(&self, approval: &Approval<crate::gate::LocalDiff>) -> Result<LandingPlan, IntegrateError>;
         async fn land(&mut self, plan: &LandingPlan, approval: &Approval<crate::gate::LocalDiff>) -> Result<LandOutcome, IntegrateError>;
         async fn roll_forward(&mut self, plan: &LandingPlan) -> Result<LandOutcome, IntegrateError>;
-        async fn push(&mut self) -> Result<PushOutcome, IntegrateError>;
+        async fn push(&mut self, commit: &CommitId) -> Result<PushOutcome, IntegrateError>;
     }
 }
 

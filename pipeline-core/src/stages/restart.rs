@@ -8,6 +8,7 @@ use super::failed;
 use super::nothing;
 use super::waits;
 use crate::agent::RunId;
+use crate::clock::Timestamp;
 use crate::event::Stage;
 use crate::integrate::ClaimRef;
 use crate::journal::Record;
@@ -22,10 +23,13 @@ use crate::lock::LockView;
 use crate::lock::WorkLock;
 use crate::pipeline::Pipeline;
 use crate::pipeline::PipelineError;
+use crate::process::EndOutcome;
 use crate::process::ProcessIdentity;
 use crate::report::Outcome;
 use crate::report::chain;
 
+/// How long a living process may take between two steps of one run before a tick goes on with it.
+const YOUNG: std::time::Duration = std::time::Duration::from_secs(600);
 /// How long a left child may take to end by itself.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -33,6 +37,7 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 #[derive(Debug, Default)]
 struct OpenRun {
     claim: Option<ClaimRef>,
+    won: Timestamp,
     owner: Option<ProcessIdentity>,
     children: Vec<ProcessIdentity>,
 }
@@ -64,6 +69,7 @@ impl Pipeline {
                         round,
                     });
                     at.owner = owner;
+                    at.won = entry.at;
                 }
                 Record::ChildStarted { run, process } => {
                     open.entry(run).or_default().children.push(process);
@@ -72,14 +78,16 @@ impl Pipeline {
                 _ => {}
             }
         }
+        let Some(runner) = &self.runner else {
+            return Ok(());
+        };
+        let running = runner.running(&self.settings.repo).await.map_err(|e| {
+            PipelineError::Refused(format!("the run table cannot be read: {}", chain(&e)))
+        })?;
         for (run, left) in open {
             // A run without a claim was a reading one: nothing of it counts, its workspace goes with the next look.
             let Some(claim) = &left.claim else { continue };
-            if left
-                .owner
-                .as_ref()
-                .is_some_and(|o| o.is_alive().unwrap_or(true))
-            {
+            if running.iter().any(|r| r.run == run) || self.is_young(&run, &left).await {
                 continue;
             }
             let outcome = self.restart_run(&run, claim, &left).await;
@@ -88,16 +96,41 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Returns whether a run that is not under way may still be in somebody's hands: about to begin, or being closed.
+    async fn is_young(&self, run: &RunId, left: &OpenRun) -> bool {
+        let Some(owner) = &left.owner else {
+            // Nobody can be asked: the lease decides.
+            let age = self.now().since(left.won);
+            return age < FIRST_LEASE;
+        };
+        if !owner.is_alive().unwrap_or(true) {
+            return false;
+        }
+        let ended = match &self.runner {
+            Some(runner) => runner.finished(run).await.ok().flatten().map(|r| r.ended),
+            None => None,
+        };
+        self.now().since(ended.unwrap_or(left.won)) < YOUNG
+    }
+
     async fn restart_run(&self, run: &RunId, claim: &ClaimRef, left: &OpenRun) -> Outcome {
         let (Some(runner), Some(integrator)) = (&self.runner, &self.integrator) else {
             return failed("no runner or no integrator is configured");
         };
         for child in &left.children {
-            if let Err(error) = child.end(GRACE).await {
-                return failed(format!(
-                    "a child of the dead run {run} cannot be ended: {}",
-                    chain(&error)
-                ));
+            match child.end(GRACE).await {
+                Ok(EndOutcome::Remains) => {
+                    return failed(format!(
+                        "a child of the dead run {run} does not end: {child:?}"
+                    ));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    return failed(format!(
+                        "a child of the dead run {run} cannot be ended: {}",
+                        chain(&error)
+                    ));
+                }
             }
         }
         if let Err(error) = crate::process::sweep(run).await {
@@ -113,6 +146,7 @@ impl Pipeline {
             Err(e) => return failed(chain(&e)),
         };
         let live = locks.state.live_claim(claim.comment, locks.date);
+        let died_at_work = finished.is_none();
         let outcome = match (finished, live) {
             (Some(result), Some(h)) if h.submitted.is_none() => {
                 let lock = WorkLock::mint(LockRecord {
@@ -157,14 +191,12 @@ impl Pipeline {
             reason: "infra".into(),
             by: Ender::Run(run.clone()),
         };
-        let still_ours = locks
+        // Revoked or not: only the run's own word frees what it holds before its lease ends.
+        let still_holds = locks
             .state
-            .live_claim(claim.comment, locks.date)
-            .is_some_and(|h| h.submitted.is_none());
-        if still_ours
-            && matches!(outcome, Outcome::Done { .. })
-            && outcome.text().starts_with("run ")
-        {
+            .blocking(locks.date)
+            .any(|h| h.id == claim.comment && h.submitted.is_none());
+        if still_holds && died_at_work {
             let text = "The process that made this run is gone; what it wrote is kept.".to_owned();
             if let Err(e) = self.locks.end(claim, &how, text).await {
                 return failed(chain(&e));

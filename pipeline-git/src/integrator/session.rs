@@ -381,12 +381,12 @@ impl Integration for Session {
         Ok(outcome)
     }
 
-    async fn push(&mut self) -> Result<PushOutcome, IntegrateError> {
+    async fn push(&mut self, commit: &CommitId) -> Result<PushOutcome, IntegrateError> {
         let Some(options) = &self.shared.options.push else {
             return Ok(PushOutcome::Off);
         };
-        let tip = self.find_tip().await?;
-        push::push(&self.shared.repository, options, &self.target, &tip)
+        let commit = parsed(commit);
+        push::push(&self.shared.repository, options, &self.target, &commit)
             .await
             .map_err(|error| failed(format!("push {}", self.target), error))
     }

@@ -422,7 +422,7 @@ impl Integration for MemoryIntegration {
         Ok(LandOutcome::Landed)
     }
 
-    async fn push(&mut self) -> Result<PushOutcome, IntegrateError> {
+    async fn push(&mut self, _commit: &CommitId) -> Result<PushOutcome, IntegrateError> {
         Ok(PushOutcome::Off)
     }
 }

@@ -196,7 +196,7 @@ impl Pipeline {
                 return Ok(false);
             }
             if self.clock.elapsed().saturating_sub(began) <= FENCE_AGE {
-                return self.land(session, &plan, &approval, tick).await;
+                return self.land(session, &plan, &approval, tick, began).await;
             }
         }
         tick.push(
@@ -241,10 +241,19 @@ impl Pipeline {
         plan: &LandingPlan,
         approval: &Approval<LocalDiff>,
         tick: &mut Tick,
+        fenced_at: Duration,
     ) -> Result<bool, PipelineError> {
         self.journal
             .append(self.now(), &Record::LandIntent { plan: plan.clone() })
             .map_err(journal_error)?;
+        if self.clock.elapsed().saturating_sub(fenced_at) > FENCE_AGE {
+            self.landing_done(plan, false)?;
+            tick.push(
+                None,
+                waits("the journal was too slow for a safe landing: the next tick tries again"),
+            );
+            return Ok(false);
+        }
         match session
             .land(plan, approval)
             .await
@@ -324,7 +333,7 @@ impl Pipeline {
         if session.candidate().is_some() {
             session.discard().await.map_err(integrate_error)?;
         }
-        match session.push().await.map_err(integrate_error)? {
+        match session.push(&plan.new).await.map_err(integrate_error)? {
             PushOutcome::Off => {}
             PushOutcome::Pushed => tick.push(
                 None,

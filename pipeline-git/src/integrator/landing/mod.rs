@@ -307,9 +307,10 @@ impl<'a> Landing<'a> {
                 .iter()
                 .zip(&self.after)
                 .all(|(state, after)| state.holds(*after));
-            if done {
+            // A person who has committed on top of it has settled what the files are to be.
+            if done || settled {
                 drop(index);
-            } else if settled || !strange.is_empty() {
+            } else if !strange.is_empty() {
                 let what = if strange.is_empty() {
                     &[][..]
                 } else {
