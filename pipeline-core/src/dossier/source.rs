@@ -11,6 +11,7 @@ use super::Noted;
 use super::PromptLimits;
 use super::PromptSettings;
 use super::Role;
+use super::fence::Fences;
 use super::visible::bounded;
 use super::visible::visible;
 use super::visible::visible_line;
@@ -25,6 +26,8 @@ use crate::issue::IssueKey;
 const LINE: usize = 300;
 /// A rest of the budget that is too small to say anything in.
 const TOO_SMALL: usize = 200;
+/// What the fence, the author and the date of a block cost, in characters, at the least.
+const FENCE: usize = 150;
 /// Most attachments that are listed.
 const MOST_FILES: usize = 200;
 /// Most labels that are listed.
@@ -46,6 +49,7 @@ pub(super) struct Sources {
     #[serde(skip_serializing_if = "Option::is_none")]
     rework: Option<ShownMemo>,
     attachments: Vec<ShownFile>,
+    more_attachments: usize,
     documents: Vec<ShownDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repair: Option<ShownRepair>,
@@ -128,6 +132,7 @@ struct Budget<'a> {
 
 impl Budget<'_> {
     fn take(&mut self, text: &str) -> String {
+        self.left = self.left.saturating_sub(FENCE);
         let most = self.block.min(self.left);
         let shown = bounded(&without_nonce(&visible(text), self.nonce), most);
         self.left = self.left.saturating_sub(shown.chars().count());
@@ -215,6 +220,7 @@ impl Sources {
         let attachments = dossier
             .files
             .iter()
+            .take(MOST_FILES)
             .map(|f| {
                 let image = matches!(f.content, Content::Image { .. }).then(|| {
                     images += 1;
@@ -241,6 +247,7 @@ impl Sources {
             check,
             rework,
             attachments,
+            more_attachments: dossier.files.len().saturating_sub(MOST_FILES),
             documents,
             repair,
             left_out: dossier.left_out,
@@ -281,10 +288,10 @@ impl Sources {
         );
         fences.block(&title, &lead, &issue.body);
         if let Some(memo) = &self.triage {
-            fences.memo("the triage memo", memo);
+            write_memo(&mut fences, "the triage memo", memo);
         }
         if let Some(check) = &self.check {
-            fences.memo("the latest check memo", &check.memo);
+            write_memo(&mut fences, "the latest check memo", &check.memo);
             fences.block(
                 "the candidate files of that check, by the pipeline",
                 &[],
@@ -314,7 +321,7 @@ impl Sources {
         }
         self.write_attachments(&mut fences);
         if let Some(memo) = &self.rework {
-            fences.memo("why the last patch went back", memo);
+            write_memo(&mut fences, "why the last patch went back", memo);
         }
         if let Some(repair) = &self.repair {
             fences.block(
@@ -332,7 +339,7 @@ impl Sources {
             return;
         }
         let mut list = String::new();
-        for f in self.attachments.iter().take(MOST_FILES) {
+        for f in &self.attachments {
             let size = f.size.map_or(String::new(), |s| format!(", {s} bytes"));
             let place = f
                 .comment
@@ -347,8 +354,8 @@ impl Sources {
             let by = f.role.words();
             let _ = writeln!(list, "{} ({}{size}{place}, by {by}): {what}", f.id, f.name);
         }
-        if self.attachments.len() > MOST_FILES {
-            let _ = writeln!(list, "and {} more", self.attachments.len() - MOST_FILES);
+        if self.more_attachments > 0 {
+            let _ = writeln!(list, "and {} more", self.more_attachments);
         }
         fences.block("the attachments", &[], list.trim_end());
         for f in &self.attachments {
@@ -435,54 +442,10 @@ fn shown_content(content: &Content, budget: &mut Budget<'_>) -> Content {
     }
 }
 
-/// Writes blocks that no text inside them can end: each line of it begins with `|`, and only we know the nonce.
-struct Fences<'a> {
-    nonce: &'a str,
-    out: String,
-}
-
-impl<'a> Fences<'a> {
-    const fn new(nonce: &'a str) -> Self {
-        Self {
-            nonce,
-            out: String::new(),
-        }
-    }
-
-    /// `title` is ours; `lead` and `text` are not.
-    fn block(&mut self, title: &str, lead: &[(&str, &str)], text: &str) {
-        let nonce = self.nonce;
-        let _ = writeln!(self.out, "<<< {nonce} {title}");
-        for (name, value) in lead {
-            self.line(&format!("{name}: {value}"));
-        }
-        if !lead.is_empty() {
-            self.line("");
-        }
-        let clean = without_nonce(text, nonce);
-        for line in clean.split('\n') {
-            self.line(line);
-        }
-        let _ = writeln!(self.out, ">>> {nonce}");
-    }
-
-    fn memo(&mut self, what: &str, memo: &ShownMemo) {
-        let title = format!(
-            "{what}, comment {}, by the pipeline, {}",
-            memo.comment, memo.at
-        );
-        self.block(&title, &[], &memo.text);
-    }
-
-    fn note(&mut self, sentence: &str) {
-        let _ = writeln!(self.out, "({sentence})");
-    }
-
-    fn line(&mut self, line: &str) {
-        if line.is_empty() {
-            self.out.push_str("|\n");
-        } else {
-            let _ = writeln!(self.out, "| {line}");
-        }
-    }
+fn write_memo(fences: &mut Fences<'_>, what: &str, memo: &ShownMemo) {
+    let title = format!(
+        "{what}, comment {}, by the pipeline, {}",
+        memo.comment, memo.at
+    );
+    fences.block(&title, &[], &memo.text);
 }

@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
