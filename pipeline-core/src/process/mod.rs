@@ -33,6 +33,7 @@ mod capture;
 mod conversation;
 mod error;
 mod identity;
+mod io;
 mod leader;
 mod report;
 mod run;

@@ -5,30 +5,25 @@ use std::pin::pin;
 use std::time::Duration;
 use std::time::Instant;
 
-use tokio::io::AsyncRead;
-use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::ChildStderr;
-use tokio::process::ChildStdin;
-use tokio::process::ChildStdout;
 use tokio::signal::unix::Signal as SignalStream;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio::time::timeout;
 
-use super::capture::Collector;
 use super::capture::Flow;
 use super::capture::LineCutter;
 use super::capture::StdoutLine;
 use super::conversation::Conversation;
 use super::error::ProcessError;
 use super::identity::ProcessIdentity;
+use super::io::Io;
+use super::io::IoEvent;
+use super::io::Lines;
 use super::leader::Leader;
 use super::report::Ending;
 use super::report::Exit;
 use super::report::ProcessReport;
-use super::report::Stream;
 use super::spec::ProcessSpec;
 use crate::agent::RunId;
 
@@ -37,7 +32,6 @@ const KILL_CEILING: Duration = Duration::from_secs(5);
 /// How long an output may be silent after the child's end while a process that could not be found still holds it.
 const DRAIN_QUIET: Duration = Duration::from_millis(250);
 const DRAIN_CEILING: Duration = Duration::from_secs(2);
-const CHUNK: usize = 32 << 10;
 
 /// A child that was started. Dropping it ends its whole process tree before the drop returns.
 #[derive(Debug)]
@@ -260,7 +254,7 @@ async fn until_exit(leader: &Leader, signals: &mut SignalStream, io: &mut Io<'_>
 
 /// Reads what is still in the pipes. They end by themselves unless a process that could not be found holds them.
 async fn drain(io: &mut Io<'_>, ending: &mut Ending) {
-    io.stdin = None;
+    io.close_stdin();
     let drained = async {
         while io.is_open() {
             let Ok(event) = timeout(DRAIN_QUIET, io.next()).await else {
@@ -277,173 +271,4 @@ async fn drain(io: &mut Io<'_>, ending: &mut Ending) {
         }
     };
     drop(timeout(DRAIN_CEILING, drained).await);
-}
-
-struct Lines<'a> {
-    cutter: LineCutter,
-    on_line: &'a mut (dyn FnMut(StdoutLine<'_>) -> Flow + Send),
-}
-
-enum IoEvent {
-    Said,
-    Flooded(Stream),
-    Stop,
-    Quiet,
-}
-
-struct Io<'a> {
-    stdin: Option<Input>,
-    stdout: Output<ChildStdout>,
-    stderr: Output<ChildStderr>,
-    lines: Option<Lines<'a>>,
-}
-
-impl<'a> Io<'a> {
-    fn new(
-        leader: &mut Leader,
-        spec: &mut ProcessSpec,
-        feed: Option<mpsc::Receiver<Vec<u8>>>,
-        lines: Option<Lines<'a>>,
-    ) -> io::Result<Self> {
-        let (stdin, stdout, stderr) = leader.pipes();
-        let stdin = stdin.map(ChildStdin::from_std).transpose()?;
-        Ok(Self {
-            stdin: stdin.map(|pipe| Input {
-                pipe,
-                pending: std::mem::take(&mut spec.stdin),
-                written: 0,
-                feed,
-            }),
-            stdout: Output::new(
-                stdout.map(ChildStdout::from_std).transpose()?,
-                Collector::new(spec.stdout),
-            ),
-            stderr: Output::new(
-                stderr.map(ChildStderr::from_std).transpose()?,
-                Collector::new(spec.stderr),
-            ),
-            lines,
-        })
-    }
-
-    const fn is_open(&self) -> bool {
-        self.stdout.pipe.is_some() || self.stderr.pipe.is_some()
-    }
-
-    /// Moves bytes in one direction. Never completes once everything is closed.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost: each branch is a single read or write.
-    async fn next(&mut self) -> IoEvent {
-        let Self {
-            stdin,
-            stdout,
-            stderr,
-            lines,
-        } = self;
-        tokio::select! {
-            within = stdout.read() => match within {
-                Some(within) => {
-                    let flow = lines.as_mut().map_or(Flow::Continue, |lines| lines.cutter.feed(&stdout.chunk, lines.on_line));
-                    if flow == Flow::Stop {
-                        *lines = None;
-                    }
-                    said(within, flow, Stream::Stdout)
-                }
-                None => IoEvent::Quiet,
-            },
-            within = stderr.read() => within.map_or(IoEvent::Quiet, |within| said(within, Flow::Continue, Stream::Stderr)),
-            open = write(stdin) => {
-                if !open {
-                    *stdin = None;
-                }
-                IoEvent::Quiet
-            }
-        }
-    }
-
-    fn finish(self, ending: &mut Ending) -> (super::Captured, super::Captured) {
-        if let Some(mut lines) = self.lines
-            && lines.cutter.finish(lines.on_line) == Flow::Stop
-            && *ending == Ending::Exited
-        {
-            *ending = Ending::Stopped;
-        }
-        (self.stdout.kept.finish(), self.stderr.kept.finish())
-    }
-}
-
-const fn said(within: bool, flow: Flow, stream: Stream) -> IoEvent {
-    match (within, flow) {
-        (_, Flow::Stop) => IoEvent::Stop,
-        (false, Flow::Continue) => IoEvent::Flooded(stream),
-        (true, Flow::Continue) => IoEvent::Said,
-    }
-}
-
-struct Output<P> {
-    pipe: Option<P>,
-    kept: Collector,
-    chunk: Vec<u8>,
-}
-
-impl<P: AsyncRead + Unpin> Output<P> {
-    const fn new(pipe: Option<P>, kept: Collector) -> Self {
-        Self {
-            pipe,
-            kept,
-            chunk: Vec::new(),
-        }
-    }
-
-    /// Reads one chunk; answers whether the output is within its limit, or nothing at its end.
-    async fn read(&mut self) -> Option<bool> {
-        let Some(pipe) = &mut self.pipe else {
-            return std::future::pending().await;
-        };
-        self.chunk.clear();
-        self.chunk.reserve(CHUNK);
-        match pipe.read_buf(&mut self.chunk).await {
-            Ok(read) if read > 0 => Some(self.kept.take(&self.chunk)),
-            // A pipe cannot fail to be read but by being over.
-            Ok(_) | Err(_) => {
-                self.pipe = None;
-                None
-            }
-        }
-    }
-}
-
-struct Input {
-    pipe: ChildStdin,
-    pending: Vec<u8>,
-    written: usize,
-    feed: Option<mpsc::Receiver<Vec<u8>>>,
-}
-
-/// Writes one piece of input; answers whether there is more to come.
-async fn write(input: &mut Option<Input>) -> bool {
-    let Some(input) = input else {
-        return std::future::pending().await;
-    };
-    let rest = input.pending.get(input.written..).unwrap_or_default();
-    if !rest.is_empty() {
-        // A child that does not read its input is no failure of the run: what it says and leaves decides.
-        return match input.pipe.write(rest).await {
-            Ok(written) if written > 0 => {
-                input.written += written;
-                true
-            }
-            Ok(_) | Err(_) => false,
-        };
-    }
-    let Some(feed) = &mut input.feed else {
-        return false;
-    };
-    let Some(next) = feed.recv().await else {
-        return false;
-    };
-    input.pending = next;
-    input.written = 0;
-    true
 }
