@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::fold::LiveClaim;
+use super::fold::TamperedIssue;
 use super::fold::fold;
 use super::record::Ender;
 use super::record::LockKind;
@@ -32,7 +33,7 @@ use crate::post::Poster;
 use crate::process::ProcessIdentity;
 use crate::protected::Hold;
 use crate::random;
-use crate::report::chain;
+use crate::status::Status;
 use crate::workspace::PatchId;
 
 /// Work-start locks kept as memos in the comment threads.
@@ -73,10 +74,20 @@ impl CommentLocks {
             .map_err(|e| LockError::Unreadable { source: e.into() })?;
         let mut memos = Vec::new();
         let mut tampered = Vec::new();
-        for m in view.issues.values() {
+        for (key, m) in &view.issues {
             let (locks, distrust) = m.locks(&self.poster.protocol);
-            memos.extend(locks);
             tampered.extend(distrust);
+            // What it held or holds cannot be known now.
+            if let Some(reason) = view.unreadable.get(key)
+                && (!locks.is_empty() || m.is_in(&Status::InProgress))
+            {
+                tampered.push(TamperedIssue {
+                    issue: key.clone(),
+                    comment: CommentId(0),
+                    reason: format!("it cannot be read: {reason}"),
+                });
+            }
+            memos.extend(locks);
         }
         let date = view.date;
         let state = fold(&memos, date);
@@ -130,22 +141,6 @@ impl CommentLocks {
             .append(self.poster.clock.now(), record)
             .map(|_| ())
             .map_err(|e| LockError::Journal { source: e.into() })
-    }
-
-    /// Releases a claim of ours that no run will use; if that fails it ends by itself.
-    async fn let_go(&self, request: &LockRequest, claim: CommentId, text: &str) {
-        let by = Ender::Run(request.claim.run.clone());
-        let kind = LockKind::Release {
-            claim,
-            reason: "revoked".into(),
-            by,
-        };
-        if let Err(error) = self
-            .post(&request.issue, &random::nonce(), &kind, text.to_owned())
-            .await
-        {
-            tracing::warn!(issue = %request.issue, error = chain(&error), "the claim is not released");
-        }
     }
 
     /// Decides what became of one posted claim in a reading after the settle.
@@ -232,22 +227,16 @@ impl LockStore for CommentLocks {
                 // The holder counts from before the first sending.
                 let sent = self.poster.clock.elapsed();
                 let kind = LockKind::Claim(Box::new(request.claim.clone()));
-                match self
+                let comment = self
                     .post(&request.issue, &nonce, &kind, request.text.clone())
-                    .await
-                {
-                    Ok(comment) => {
-                        posted.push(Posted {
-                            at,
-                            id: comment.id,
-                            nonce,
-                            sent,
-                        });
-                        None
-                    }
-                    // One issue that cannot be locked takes nothing from the others.
-                    Err(e) => Some(LockOutcome::Failed { reason: chain(&e) }),
-                }
+                    .await?;
+                posted.push(Posted {
+                    at,
+                    id: comment.id,
+                    nonce,
+                    sent,
+                });
+                None
             };
             outcomes.push(outcome);
         }
@@ -260,29 +249,22 @@ impl LockStore for CommentLocks {
                 };
                 let outcome = match self.judge(&after, request, p.id) {
                     Judgement::Won(live) => {
-                        let won = self.record(&Record::ClaimWon {
+                        self.record(&Record::ClaimWon {
                             issue: request.issue.clone(),
                             claim: p.id,
                             nonce: p.nonce.clone(),
                             round: request.claim.round,
                             run: request.claim.run.clone(),
                             owner: self.owner.clone(),
-                        });
-                        match won {
-                            Ok(()) => LockOutcome::Acquired(Box::new(LockRecord {
-                                issue: request.issue.clone(),
-                                id: p.id,
-                                // After a repost the lowest comment with this nonce is the claim.
-                                nonce: live.nonce,
-                                deadline: (p.sent + live.claim.lease).saturating_sub(MARGIN),
-                                claim: live.claim,
-                            })),
-                            Err(e) => {
-                                self.let_go(request, p.id, "The win could not be journaled.")
-                                    .await;
-                                LockOutcome::Failed { reason: chain(&e) }
-                            }
-                        }
+                        })?;
+                        LockOutcome::Acquired(Box::new(LockRecord {
+                            issue: request.issue.clone(),
+                            id: p.id,
+                            // After a repost the lowest comment with this nonce is the claim.
+                            nonce: live.nonce,
+                            deadline: (p.sent + live.claim.lease).saturating_sub(MARGIN),
+                            claim: live.claim,
+                        }))
                     }
                     Judgement::Lost => after
                         .state
@@ -295,8 +277,14 @@ impl LockStore for CommentLocks {
                             |(h, key, _)| held_by(h, &key),
                         ),
                     Judgement::NotCurrent => {
-                        let why = "The issue left its status while the lock was taken.";
-                        self.let_go(request, p.id, why).await;
+                        let kind = LockKind::Release {
+                            claim: p.id,
+                            reason: "revoked".into(),
+                            by: Ender::Run(request.claim.run.clone()),
+                        };
+                        let text = "The issue left its status while the lock was taken.".to_owned();
+                        self.post(&request.issue, &random::nonce(), &kind, text)
+                            .await?;
                         LockOutcome::NotCurrent
                     }
                     Judgement::Tampered(reason) => LockOutcome::Tampered { reason },
@@ -372,11 +360,10 @@ impl LockStore for CommentLocks {
         let read = self.read(&own).await?;
         let already = match how {
             EndKind::Landed { .. } => read.state.has_landed(&claim.issue, claim.round),
-            EndKind::Release { .. } | EndKind::Refused { .. } => {
-                read.state.ended(claim.comment).is_some_and(|e| {
-                    !matches!(e.fate, super::fold::Fate::Expired { patch: Some(_), .. })
-                })
-            }
+            EndKind::Release { .. } | EndKind::Refused { .. } => read
+                .state
+                .ended(claim.comment)
+                .is_some_and(|e| !matches!(e.fate, super::fold::Fate::Expired { patch: Some(_) })),
         };
         if already {
             return Ok(());

@@ -1,11 +1,10 @@
 //! What was read of the tracker, kept: so that a quiet poll costs next to nothing, and no memo once read is forgotten.
 
+mod store;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::Write as _;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -13,6 +12,9 @@ use std::sync::PoisonError;
 use serde::Deserialize;
 use serde::Serialize;
 
+use self::store::Attempt;
+use self::store::Folder;
+use self::store::Unreadable;
 use crate::clock::Timestamp;
 use crate::issue::Comment;
 use crate::issue::CommentId;
@@ -31,6 +33,9 @@ use crate::tracker::Reply;
 use crate::tracker::StatusEvent;
 use crate::tracker::Tracker;
 use crate::tracker::TrackerError;
+
+/// Most characters of why an issue cannot be read.
+const MOST_REASON: usize = 300;
 
 /// One issue as it was last read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -141,25 +146,39 @@ impl Mirrored {
 /// Everything that was read, at one server time.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// The issues.
+    /// The issues; one that cannot be read is here as it was last read.
     pub issues: BTreeMap<IssueKey, Arc<Mirrored>>,
+    /// The issues that could not be read at this reading, and why. They are tried again at every reading.
+    pub unreadable: BTreeMap<IssueKey, String>,
     /// The server's time of the newest reading.
     pub date: Timestamp,
 }
 
 impl View {
     /// Returns the issues in a status, oldest first.
+    ///
+    /// One that cannot be read is left out, since nothing may be begun on what it said once; only if work on it had
+    /// begun is it among those In progress, so that it is not overlooked.
     pub fn in_status<'a>(&'a self, status: &'a Status) -> impl Iterator<Item = &'a Arc<Mirrored>> {
-        let mut found: Vec<_> = self.issues.values().filter(|m| m.is_in(status)).collect();
+        let begun = *status == Status::InProgress;
+        let known = |m: &Mirrored| begun || !self.unreadable.contains_key(&m.issue.key);
+        let mut found: Vec<_> = self
+            .issues
+            .values()
+            .filter(|m| m.is_in(status) && known(m))
+            .collect();
         found.sort_by(|a, b| (a.issue.created, &a.issue.key).cmp(&(b.issue.created, &b.issue.key)));
         found.into_iter()
     }
 }
 
 /// The mirror of a tracker, in memory or in a folder of the state directory.
+///
+/// Several processes may share a folder: whatever one of them read and kept, no other overwrites with less.
 #[derive(Debug)]
 pub struct Mirror {
-    folder: Option<PathBuf>,
+    // None = nothing is written.
+    folder: Option<Folder>,
     state: Mutex<State>,
     // One reading at a time: an older one that finishes last would put an old thread beside a new mark.
     turn: tokio::sync::Mutex<()>,
@@ -168,18 +187,21 @@ pub struct Mirror {
 #[derive(Debug, Default)]
 struct State {
     issues: BTreeMap<IssueKey, Arc<Mirrored>>,
+    unreadable: BTreeMap<IssueKey, Unreadable>,
     mark: Option<ChangeMark>,
+    /// Readings the folder does not have yet, each with what it had when the first of them began.
+    unwritten: BTreeMap<IssueKey, Option<Arc<Mirrored>>>,
+    /// What became of unreadable issues that the folder does not have yet.
+    attempts: BTreeMap<IssueKey, Attempt>,
+    /// The mark in the folder.
+    written: Option<ChangeMark>,
 }
 
 impl Mirror {
     /// Makes a mirror that forgets with the process.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self {
-            folder: None,
-            state: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
-        }
+        Self::of(None, State::default())
     }
 
     /// Opens a mirror in a folder, which is created.
@@ -189,36 +211,30 @@ impl Mirror {
     /// # Errors
     /// [`TrackerError::Corrupt`] if the folder cannot be used.
     pub fn open(folder: &Path) -> Result<Self, TrackerError> {
-        fs::create_dir_all(folder).map_err(|e| unusable(folder, &e))?;
-        let mut state = State::default();
-        let mut damaged = false;
-        for entry in fs::read_dir(folder).map_err(|e| unusable(folder, &e))? {
-            let path = entry.map_err(|e| unusable(folder, &e))?.path();
-            if path.extension().is_none_or(|x| x != "json") {
-                continue;
-            }
-            match fs::read(&path)
-                .ok()
-                .and_then(|b| serde_json::from_slice::<Mirrored>(&b).ok())
-            {
-                Some(m) => drop(state.issues.insert(m.issue.key.clone(), Arc::new(m))),
-                None => damaged = true,
-            }
-        }
-        if !damaged {
-            let mark = fs::read_to_string(folder.join("mark")).ok();
-            state.mark = mark.filter(|m| !m.is_empty()).map(ChangeMark);
-        }
-        Ok(Self {
-            folder: Some(folder.to_owned()),
+        let kept = Folder::create(folder)?;
+        Ok(Self::of(Some(kept), store::load(folder, || ())?))
+    }
+
+    /// Opens a mirror that begins with what a folder has, if it is there, and writes nothing: for dry runs.
+    ///
+    /// # Errors
+    /// [`TrackerError::Corrupt`] if the folder cannot be read.
+    pub fn open_reading_only(folder: &Path) -> Result<Self, TrackerError> {
+        Ok(Self::of(None, store::load(folder, || ())?))
+    }
+
+    fn of(folder: Option<Folder>, state: State) -> Self {
+        Self {
+            folder,
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::default(),
-        })
+        }
     }
 
     /// Reads what changed, and `also` in full, and returns everything known.
     ///
-    /// The first reading, and one after a gap, reads every issue changed since `watermark`.
+    /// The first reading, and one after a gap, reads every issue changed since `watermark`. An issue that alone cannot
+    /// be read stays as it was last read, stands in [`View::unreadable`] and is tried again at every reading.
     ///
     /// # Errors
     /// Any [`TrackerError`]; nothing is forgotten and the next reading begins at the same place.
@@ -232,41 +248,74 @@ impl Mirror {
         watermark: Timestamp,
         also: &BTreeSet<IssueKey>,
     ) -> Result<View, TrackerError> {
+        let folder = self.folder.as_ref();
+        self.refresh_into(folder, tracker, protocol, watermark, also)
+            .await
+    }
+
+    /// Reads like [`refresh`](Self::refresh) and writes nothing; the next `refresh` writes what this one read.
+    ///
+    /// # Errors
+    /// Like [`refresh`](Self::refresh).
+    ///
+    /// # Cancel safety
+    /// Can be repeated.
+    pub async fn refresh_unwritten(
+        &self,
+        tracker: &dyn Tracker,
+        protocol: &Protocol,
+        watermark: Timestamp,
+        also: &BTreeSet<IssueKey>,
+    ) -> Result<View, TrackerError> {
+        self.refresh_into(None, tracker, protocol, watermark, also)
+            .await
+    }
+
+    async fn refresh_into(
+        &self,
+        folder: Option<&Folder>,
+        tracker: &dyn Tracker,
+        protocol: &Protocol,
+        watermark: Timestamp,
+        also: &BTreeSet<IssueKey>,
+    ) -> Result<View, TrackerError> {
         let _turn = self.turn.lock().await;
         let mark = self.lock().mark.clone();
         let Reply {
             value: changes,
             date,
         } = tracker.changes(mark.as_ref()).await?;
-        let mut keys = changes.issues;
-        keys.extend(also.iter().cloned());
-        let mut newest = date;
+        let mut news = changes.issues;
         if mark.is_none() || !changes.complete {
             let query = IssueQuery {
                 statuses: Vec::new(),
                 updated_since: Some(watermark),
             };
-            keys.extend(
-                tracker
-                    .list_issues(&query)
-                    .await?
-                    .value
-                    .into_iter()
-                    .map(|i| i.key),
-            );
+            let listed = tracker.list_issues(&query).await?.value;
+            news.extend(listed.into_iter().map(|i| i.key));
         }
+        let mut keys = news.clone();
+        keys.extend(also.iter().cloned());
+        keys.extend(self.lock().unreadable.keys().cloned());
+        let mut newest = date;
         for key in keys {
-            newest = newest.max(self.read(tracker, protocol, &key, date).await?);
+            let at = self
+                .read(tracker, protocol, &key, date, news.contains(&key))
+                .await?;
+            newest = newest.max(at);
+            if let Some(folder) = folder {
+                self.write(folder, &key)?;
+            }
+        }
+        if let Some(folder) = folder {
+            self.write_mark(folder, &changes.next)?;
         }
         let mut state = self.lock();
-        if let Some(folder) = &self.folder
-            && state.mark.as_ref() != Some(&changes.next)
-        {
-            write(folder, "mark", changes.next.0.as_bytes())?;
-        }
         state.mark = Some(changes.next);
+        let reason = |(k, u): (&IssueKey, &Unreadable)| (k.clone(), u.reason.clone());
         Ok(View {
             issues: state.issues.clone(),
+            unreadable: state.unreadable.iter().map(reason).collect(),
             date: newest,
         })
     }
@@ -279,6 +328,7 @@ impl Mirror {
         protocol: &Protocol,
         key: &IssueKey,
         date: Timestamp,
+        news: bool,
     ) -> Result<Timestamp, TrackerError> {
         let read = async {
             let comments = tracker.comments(key).await?;
@@ -294,31 +344,73 @@ impl Mirror {
                 history: history.value,
                 date: comments.date,
                 gone: false,
-                kept: known.map(|k| k.kept.clone()).unwrap_or_default(),
+                kept: known.as_ref().map(|k| k.kept.clone()).unwrap_or_default(),
             },
-            Err(TrackerError::NotFound { .. }) => match known {
-                Some(known) => Mirrored {
+            Err(TrackerError::NotFound { .. }) => {
+                let Some(known) = &known else {
+                    self.lock().readable(key, date);
+                    return Ok(date);
+                };
+                Mirrored {
                     gone: true,
                     date,
-                    ..(*known).clone()
-                },
-                None => return Ok(date),
-            },
+                    ..(**known).clone()
+                }
+            }
+            Err(e) if is_of_one_issue(&e) => {
+                let reason = e.to_string().chars().take(MOST_REASON).collect();
+                self.lock().unreadable(key, reason, date, news);
+                return Ok(date);
+            }
             Err(e) => return Err(e),
         };
         fresh.comments.sort_by_key(|c| c.id);
         fresh.history.sort_by_key(|e| e.id);
         fresh.keep_memos(protocol);
         let at = fresh.date;
-        if let Some(folder) = &self.folder {
-            let json = serde_json::to_vec(&fresh).map_err(|e| TrackerError::Corrupt {
-                what: key.to_string(),
-                reason: e.to_string(),
-            })?;
-            write(folder, &format!("{key}.json"), &json)?;
+        let mut state = self.lock();
+        state.readable(key, at);
+        state.issues.insert(key.clone(), Arc::new(fresh));
+        if self.folder.is_some() {
+            state.unwritten.entry(key.clone()).or_insert(known);
         }
-        self.lock().issues.insert(key.clone(), Arc::new(fresh));
         Ok(at)
+    }
+
+    fn write(&self, folder: &Folder, key: &IssueKey) -> Result<(), TrackerError> {
+        let (fresh, base) = {
+            let state = self.lock();
+            let (Some(fresh), Some(base)) = (state.issues.get(key), state.unwritten.get(key))
+            else {
+                return Ok(());
+            };
+            (Arc::clone(fresh), base.clone())
+        };
+        let now = folder.put(&fresh, base.as_deref())?;
+        let mut state = self.lock();
+        state.issues.insert(key.clone(), Arc::new(now));
+        state.unwritten.remove(key);
+        Ok(())
+    }
+
+    /// Writes the mark after everything it stands for.
+    fn write_mark(&self, folder: &Folder, next: &ChangeMark) -> Result<(), TrackerError> {
+        let unwritten: Vec<_> = self.lock().unwritten.keys().cloned().collect();
+        for key in unwritten {
+            self.write(folder, &key)?;
+        }
+        let attempts = self.lock().attempts.clone();
+        if !attempts.is_empty() {
+            let all = folder.put_attempts(&attempts)?;
+            let mut state = self.lock();
+            state.unreadable = all;
+            state.attempts.clear();
+        }
+        if self.lock().written.as_ref() != Some(next) {
+            folder.put_mark(next)?;
+            self.lock().written = Some(next.clone());
+        }
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -326,20 +418,38 @@ impl Mirror {
     }
 }
 
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), TrackerError> {
-    let temp = folder.join(format!(".{name}.{}", std::process::id()));
-    let put = || {
-        let mut file = fs::File::create(&temp)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&temp, folder.join(name))
-    };
-    put().map_err(|e| unusable(folder, &e))
-}
+impl State {
+    fn unreadable(&mut self, key: &IssueKey, reason: String, date: Timestamp, news: bool) {
+        let same = self.unreadable.get(key).is_some_and(|u| u.reason == reason);
+        // Without news there is nothing more to be missed, and a quiet poll writes nothing.
+        if same && !news {
+            return;
+        }
+        let entry = Unreadable { reason, date };
+        self.attempts
+            .insert(key.clone(), Attempt::Failed(entry.clone()));
+        self.unreadable.insert(key.clone(), entry);
+    }
 
-fn unusable(folder: &Path, e: &std::io::Error) -> TrackerError {
-    TrackerError::Corrupt {
-        what: format!("the mirror {}", folder.display()),
-        reason: format!("{e}; check the disk and the rights of the state directory"),
+    fn readable(&mut self, key: &IssueKey, date: Timestamp) {
+        if let Some(known) = self.unreadable.remove(key) {
+            self.attempts
+                .insert(key.clone(), Attempt::Read(date, Some(known)));
+        }
     }
 }
+
+/// Returns whether a failure to read one issue says nothing about the others.
+const fn is_of_one_issue(e: &TrackerError) -> bool {
+    matches!(
+        e,
+        TrackerError::PermissionDenied { .. }
+            | TrackerError::Corrupt { .. }
+            | TrackerError::InvalidResponse { .. }
+            | TrackerError::TooLarge { .. }
+            | TrackerError::Other { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests;
