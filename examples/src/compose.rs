@@ -58,6 +58,10 @@ pub struct Composed {
     pub runner: Arc<LocalRunner>,
     /// The tracker, as the pipeline.
     pub tracker: LocalTracker,
+    /// Where the permission to ship is given.
+    pub ship_gate: Arc<dyn Gate>,
+    /// What began and what ended.
+    pub journal: Arc<dyn Journal>,
     /// The repository, where there is one.
     pub repository: Option<OpenRepository>,
 }
@@ -196,7 +200,7 @@ pub async fn compose(
     let approvers = config.gates.approvers.clone();
     let mut builder = Pipeline::builder(Arc::clone(&tracker), protocol.clone(), settings)
         .with_mirror(Mirror::open(&state.join("mirror")).map_err(ComposeError::Tracker)?)
-        .with_journal(journal)
+        .with_journal(Arc::clone(&journal))
         .with_clock(clock)
         .with_observer(observer)
         .with_redactor(Redactor::new(&agents.secrets))
@@ -204,9 +208,8 @@ pub async fn compose(
         .with_runner(Arc::clone(&runner) as _)
         .with_analyzer(Arc::new(analyzer::LazyAnalyzer::default()))
         .with_most_posts_per_day(config.limits.posts_per_day as usize);
-    // Only the place named for it opens the local OK: the ship gate's place may be weaker.
-    for place in [config.gates.local_ok] {
-        let gate: Arc<dyn Gate> = match place {
+    let gate = |place: Place| -> Result<Arc<dyn Gate>, ComposeError> {
+        Ok(match place {
             Place::Terminal => Arc::new(FolderGate::terminal(approvals_dir(workplace))),
             Place::Owner => {
                 let folder = config.gates.owner_folder.as_deref();
@@ -216,15 +219,14 @@ pub async fn compose(
             }
             Place::Tracker => {
                 let protocol = Arc::new(protocol.clone());
-                Arc::new(TrackerGate::new(
-                    Arc::clone(&tracker),
-                    protocol,
-                    approvers.clone(),
-                ))
+                let gate = TrackerGate::new(Arc::clone(&tracker), protocol, approvers.clone());
+                Arc::new(gate)
             }
-        };
-        builder = builder.with_gate(gate);
-    }
+        })
+    };
+    // Each gate has its own place: one that is weaker for the one opens nothing of the other.
+    let ship_gate = gate(config.gates.ship.place.unwrap_or(config.gates.local_ok))?;
+    builder = builder.with_gate(gate(config.gates.local_ok)?);
     if let Some(repository) = &repository {
         builder = builder
             .with_workspaces(Arc::clone(&repository.workspaces))
@@ -237,6 +239,8 @@ pub async fn compose(
         pipeline: builder.build(),
         runner,
         tracker: local,
+        ship_gate,
+        journal,
         repository,
     })
 }

@@ -33,6 +33,13 @@ pub struct Cause {
     pub pipeline: String,
 }
 
+impl Cause {
+    fn line(&self) -> String {
+        let line = serde_json::to_string(self).expect("texts are JSON");
+        line + "\n"
+    }
+}
+
 /// What is remembered of a cause.
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
@@ -63,8 +70,7 @@ pub async fn tell(
         if told.contains(&cause.cause) {
             continue;
         }
-        let mut line = serde_json::to_string(cause).expect("a cause is JSON");
-        line.push('\n');
+        let line = cause.line();
         let run = ProcessSpec::new(program, &around.directory)
             .args(arguments)
             .env("PATH", around.search_path())

@@ -232,7 +232,6 @@ pub async fn watermark(
             watermark.in_progress.insert(issue.key, last.id);
         }
     }
-    let bytes = serde_json::to_vec(&watermark).expect("keys and numbers are JSON");
-    state.write(WATERMARK, &bytes)?;
+    state.write_json(WATERMARK, &watermark)?;
     Ok(watermark)
 }

@@ -212,6 +212,9 @@ pub struct ShipArguments {
     /// Give the permission for this commit under the rules as they are now; nothing is run.
     #[arg(long)]
     pub permit: bool,
+    /// Ship a commit whose earlier shipping a person has looked at; its full id.
+    #[arg(long, value_name = "COMMIT")]
+    pub again: Option<String>,
     /// Say what is missing; run nothing.
     #[arg(long)]
     pub dry_run: bool,

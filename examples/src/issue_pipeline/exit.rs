@@ -8,6 +8,7 @@ use pipeline_core::BoxError;
 use pipeline_core::integrate::IntegrateError;
 use pipeline_core::pipeline::PipelineError;
 use pipeline_core::runner::RunnerError;
+use pipeline_core::ship::ShipError;
 use pipeline_core::tracker::TrackerError;
 use serde::Serialize;
 
@@ -182,6 +183,32 @@ ends! {
     io::Error => Exit::Failed,
     RunnerError => Exit::Failed,
     ComposeError => Exit::Usage,
+}
+
+impl From<IntegrateError> for Failure {
+    fn from(error: IntegrateError) -> Self {
+        let exit = match &error {
+            IntegrateError::NoSuchCandidate { .. } => Exit::NotFound,
+            IntegrateError::StaleApproval { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<ShipError> for Failure {
+    fn from(error: ShipError) -> Self {
+        let exit = match &error {
+            ShipError::RulesUnreadable { .. }
+            | ShipError::Gate { .. }
+            | ShipError::Integrate { .. }
+            | ShipError::Journal { .. }
+            | ShipError::Process { .. }
+            | ShipError::Unwritten { .. } => Exit::Failed,
+            _ => Exit::Refused,
+        };
+        Self::new(exit, error)
+    }
 }
 
 impl From<PipelineError> for Failure {

@@ -14,6 +14,7 @@ mod pause;
 mod reject;
 mod review;
 mod schedule;
+mod ship;
 mod stages;
 mod status;
 mod stop;
@@ -99,7 +100,7 @@ pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Res
         Command::Review(arguments) => review::run(&context, &arguments).await,
         Command::Approve(arguments) => approve::run(&context, arguments).await,
         Command::Reject(arguments) => reject::run(&context, &arguments).await,
-        Command::Ship(_) => Err(Failure::usage("not yet")),
+        Command::Ship(arguments) => ship::run(&context, &arguments).await,
         Command::Status => status::status(&context).await,
         Command::Explain(arguments) => status::explain(&context, &arguments.issue).await,
         Command::Watch(arguments) => watch::run(&context, &arguments).await,

@@ -63,8 +63,7 @@ pub(super) fn pause(context: &Context, arguments: &PauseArguments) -> Result<Exi
         at: SystemClock.now(),
         reason: arguments.reason.clone(),
     };
-    let bytes = serde_json::to_vec(&paused).expect("texts are JSON");
-    workplace.state.write(FILE, &bytes)?;
+    workplace.state.write_json(FILE, &paused)?;
     context.out.line("nothing new begins; what runs goes on")?;
     context.out.result(&paused)?;
     Ok(Exit::Done)

@@ -39,8 +39,7 @@ impl LastRuns {
         // Read again: another process may have noted another stage meanwhile.
         let mut known = Self::read(state)?;
         known.0.insert(stage.name().to_owned(), now);
-        let text = serde_json::to_vec(&known.0).expect("a map of texts is JSON");
-        state.write(FILE, &text)
+        state.write_json(FILE, &known.0)
     }
 }
 

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
+use pipeline_core::random;
+use serde::Serialize;
 use sha2::Digest as _;
 use sha2::Sha256;
 
@@ -143,7 +145,7 @@ impl StateDir {
             dir: self.path.clone(),
             source,
         };
-        let part = self.path.join(format!(".{name}.{}", std::process::id()));
+        let part = self.path.join(format!(".{name}.{}", random::nonce()));
         let write = || {
             let mut file = std::fs::File::create(&part)?;
             io::Write::write_all(&mut file, bytes)?;
@@ -151,6 +153,18 @@ impl StateDir {
             std::fs::rename(&part, self.path.join(name))
         };
         write().map_err(unusable)
+    }
+
+    /// Replaces a small file of the directory by a value as JSON.
+    ///
+    /// # Errors
+    /// [`StateDirError::Unusable`]; the old content stays then.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), StateDirError> {
+        let bytes = serde_json::to_vec(value).map_err(|error| StateDirError::Unusable {
+            dir: self.path.clone(),
+            source: io::Error::other(error),
+        })?;
+        self.write(name, &bytes)
     }
 
     /// Returns the content of a small file of the directory; `None` if it is not there.

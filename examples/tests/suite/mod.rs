@@ -8,6 +8,7 @@ mod holds;
 mod imports;
 mod landing;
 mod refusals;
+mod ship;
 mod triage_alone;
 mod watch;
 mod world;

@@ -1,5 +1,8 @@
 //! A machine for one test: a home, a repository, a scripted agent, and the real binary.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -197,6 +200,44 @@ impl World {
 
     pub(super) fn binary(&self, arguments: &[&str]) -> ProcessSpec {
         self.spec(BINARY, &self.repo(), arguments)
+    }
+
+    /// Runs the binary with a terminal as its standard input, on which a person types a line.
+    pub(super) fn at_a_terminal(&self, arguments: &[&str], typed: &str) -> Done {
+        use rustix::pty::OpenptFlags;
+        let pty = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        rustix::pty::grantpt(&pty).expect("granted");
+        rustix::pty::unlockpt(&pty).expect("unlocked");
+        let name = rustix::pty::ptsname(&pty, Vec::new()).expect("its name");
+        let slave = PathBuf::from(name.into_string().expect("UTF-8"));
+        let slave = File::options()
+            .read(true)
+            .write(true)
+            .open(slave)
+            .expect("opened");
+        let mut hand = File::from(OwnedFd::from(pty));
+        hand.write_all(format!("{typed}\n").as_bytes())
+            .expect("typed");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a child with a terminal, which the pipeline itself never starts"
+        )]
+        let mut command = std::process::Command::new(BINARY);
+        let output = command
+            .args(arguments)
+            .current_dir(self.repo())
+            .env_clear()
+            .envs(self.variables())
+            .stdin(slave)
+            .output()
+            .expect("runs");
+        drop(hand);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Done {
+            code: output.status.code().unwrap_or(-1),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
     }
 
     /// Runs git as the person whose repository it is.
