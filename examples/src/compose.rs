@@ -9,6 +9,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pipeline_core::attachment::AttachmentLimits;
+use pipeline_core::attachment::AttachmentStore;
 use pipeline_core::clock::Clock;
 use pipeline_core::clock::SystemClock;
 use pipeline_core::event::Observer;
@@ -24,10 +26,12 @@ use pipeline_core::memo::SigningKeys;
 use pipeline_core::memory::MemoryTracker;
 use pipeline_core::mirror::Mirror;
 use pipeline_core::pipeline::Pipeline;
+use pipeline_core::report::chain;
 use pipeline_core::runner::LocalRunner;
 use pipeline_core::runner::RunTable;
 use pipeline_core::runner::RunnerError;
 use pipeline_core::secret::Redactor;
+use pipeline_core::secret::Secret;
 use pipeline_core::settings::Settings;
 use pipeline_core::stages::Failures;
 use pipeline_core::thread::Protocol;
@@ -197,13 +201,16 @@ pub async fn compose(
 
     let settings = settings::settings(workplace, &local).await?;
     let targets = settings.targets.all();
+    let attachments = AttachmentStore::open(state.join("attachments"), AttachmentLimits::default())
+        .map_err(|e| ComposeError::unusable(chain(&e)))?;
     let approvers = config.gates.approvers.clone();
     let mut builder = Pipeline::builder(Arc::clone(&tracker), protocol.clone(), settings)
-        .with_mirror(Mirror::open(&state.join("mirror")).map_err(ComposeError::Tracker)?)
+        .with_mirror(mirror(workplace)?)
         .with_journal(Arc::clone(&journal))
         .with_clock(clock)
         .with_observer(observer)
-        .with_redactor(Redactor::new(&agents.secrets))
+        .with_redactor(redactor(workplace, around, &agents.secrets))
+        .with_attachments(Arc::new(attachments))
         .with_failures(Failures::open(&state.join("failures.json")))
         .with_runner(Arc::clone(&runner) as _)
         .with_analyzer(Arc::new(analyzer::LazyAnalyzer::default()))
@@ -243,6 +250,47 @@ pub async fn compose(
         journal,
         repository,
     })
+}
+
+/// Opens the mirror, which a dry run only reads.
+fn mirror(workplace: &Workplace) -> Result<Mirror, ComposeError> {
+    let folder = workplace.state.path().join("mirror");
+    let opened = if workplace.dry_run {
+        Mirror::open_reading_only(&folder)
+    } else {
+        Mirror::open(&folder)
+    };
+    opened.map_err(ComposeError::Tracker)
+}
+
+/// Returns what must never be posted: the agents' secrets and every value that a child of ours is passed by name.
+///
+/// A test of a patch may print its environment, and its output goes into a rework memo.
+fn redactor(workplace: &Workplace, around: &Surroundings, secrets: &[Secret]) -> Redactor {
+    /// Names whose values are no secrets, and stand in every log.
+    const PLAIN: [&str; 9] = [
+        "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SHELL", "TERM",
+    ];
+    let config = workplace.config();
+    let names = [
+        &config.gates.ship.env,
+        &config.landing.signing_env,
+        &config.landing.push_env,
+        &config.notify.env,
+        &config.workspace.hooks.env,
+        &config.verify.env,
+    ];
+    let passed = around.named(
+        names
+            .into_iter()
+            .flatten()
+            .filter(|n| !PLAIN.contains(&n.as_str())),
+    );
+    let passed: Vec<Secret> = passed
+        .iter()
+        .filter_map(|(_, value)| Some(Secret::new(value.to_str()?)))
+        .collect();
+    Redactor::new(secrets.iter().chain(&passed))
 }
 
 /// Builds a pipeline that only looks at the candidates of the repository around: for a person who has no configuration.

@@ -18,6 +18,8 @@ pub struct Workplace {
     pub repository: Option<FoundRepository>,
     /// The state directory.
     pub state: StateDir,
+    /// Nothing is written, not even what was read of the tracker: a dry run.
+    pub dry_run: bool,
 }
 
 impl Workplace {
@@ -39,6 +41,7 @@ impl Workplace {
             loaded,
             repository,
             state,
+            dry_run: false,
         })
     }
 

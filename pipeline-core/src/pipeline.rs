@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::attachment::AttachmentStore;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::clock::Timestamp;
@@ -62,6 +63,7 @@ pub struct Pipeline {
     pub(crate) verifier: Option<Arc<dyn Verifier>>,
     pub(crate) analyzer: Option<Arc<dyn FailureAnalyzer>>,
     pub(crate) gates: Vec<Arc<dyn Gate>>,
+    pub(crate) attachments: Option<Arc<AttachmentStore>>,
     pub(crate) failures: Arc<Failures>,
     pub(crate) protected: Arc<ProtectedRules>,
     pub(crate) failing_bases: Arc<FailingBases>,
@@ -200,6 +202,7 @@ pub struct Builder {
     verifier: Option<Arc<dyn Verifier>>,
     analyzer: Option<Arc<dyn FailureAnalyzer>>,
     gates: Vec<Arc<dyn Gate>>,
+    attachments: Option<Arc<AttachmentStore>>,
     failures: Failures,
     most_posts_per_day: usize,
     protected: Arc<ProtectedRules>,
@@ -226,6 +229,7 @@ impl Pipeline {
             verifier: None,
             analyzer: None,
             gates: Vec::new(),
+            attachments: None,
             failures: Failures::in_memory(),
             most_posts_per_day: 60,
             protected: Arc::new(ProtectedRules::builtin()),
@@ -316,6 +320,8 @@ impl Builder {
         with_verifier(verifier: Arc<dyn Verifier>) = Some(verifier);
         /// Sets who explains failures.
         with_analyzer(analyzer: Arc<dyn FailureAnalyzer>) = Some(analyzer);
+        /// Sets where the files of issues are kept; without it agents see their names only.
+        with_attachments(attachments: Arc<AttachmentStore>) = Some(attachments);
         /// Sets where failing answers are counted; in memory otherwise.
         with_failures(failures: Failures) = failures;
         /// Sets what is recognised in commands that agents ran; the built-in rules otherwise.
@@ -369,6 +375,7 @@ impl Builder {
             verifier: self.verifier,
             analyzer: self.analyzer,
             gates: self.gates,
+            attachments: self.attachments,
             failures: Arc::new(self.failures),
             protected: self.protected,
             failing_bases: Arc::default(),

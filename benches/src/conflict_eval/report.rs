@@ -123,19 +123,13 @@ impl Evaluation {
 }
 
 fn percent(part: usize, whole: usize) -> String {
-    if whole == 0 {
-        "-".to_owned()
-    } else {
-        format!("{}%", (part * 100 + whole / 2) / whole)
-    }
+    (part * 100 + whole / 2)
+        .checked_div(whole)
+        .map_or_else(|| "-".to_owned(), |percent| format!("{percent}%"))
 }
 
 fn tenths(part: usize, whole: usize) -> String {
-    let tenths = if whole == 0 {
-        0
-    } else {
-        (part * 10 + whole / 2) / whole
-    };
+    let tenths = (part * 10 + whole / 2).checked_div(whole).unwrap_or(0);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 

@@ -1,6 +1,6 @@
 //! The body of a request: bounded in size, time and memory, and unpacked.
 
-use std::io::Read;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -161,7 +161,6 @@ impl Service {
     }
 
     /// Returns the routes, for a program that has its own server.
-    #[must_use]
     pub fn into_router(self) -> Router {
         router(Arc::new(self.shared))
     }

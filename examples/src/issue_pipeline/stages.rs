@@ -31,7 +31,8 @@ pub(super) async fn run(
     stage: Stage,
     arguments: StageArguments,
 ) -> Result<Exit, Failure> {
-    let workplace = context.workplace()?;
+    let mut workplace = context.workplace()?;
+    workplace.dry_run = arguments.dry_run;
     if arguments.again && !matches!(stage, Stage::Triage | Stage::Check) {
         return Err(Failure::usage(
             "--again is for triage and check: other stages are started by a person's move",

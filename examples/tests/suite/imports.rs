@@ -19,7 +19,7 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
     let of = |package: &cargo_metadata::Package| {
         let names = package.dependencies.iter().map(|d| d.name.clone());
         names
-            .filter(|n| ours.contains(n) && *n != package.name.to_string())
+            .filter(|n| ours.contains(n) && *n != package.name.as_str())
             .collect()
     };
     metadata

@@ -61,6 +61,7 @@ impl Done {
     }
 
     #[track_caller]
+    #[expect(clippy::panic, reason = "this is how a test fails")]
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}", self.said()))
     }
@@ -215,7 +216,7 @@ impl World {
             .write(true)
             .open(slave)
             .expect("opened");
-        let mut hand = File::from(OwnedFd::from(pty));
+        let mut hand = File::from(pty);
         hand.write_all(format!("{typed}\n").as_bytes())
             .expect("typed");
         #[expect(

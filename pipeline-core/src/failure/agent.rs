@@ -119,7 +119,7 @@ impl FailureAnalyzer for AgentAnalyzer {
         if first.status == AnalysisStatus::NoLog {
             return Ok(first);
         }
-        let window = Window::of(&first, tail);
+        let window = Window::of(&first, &tail);
         let task = self.task(request, &window, &first);
         let report =
             self.agent
@@ -150,7 +150,7 @@ struct Window {
 }
 
 impl Window {
-    fn of(first: &LogAnalysisResult, tail: Vec<(u64, String)>) -> Self {
+    fn of(first: &LogAnalysisResult, tail: &[(u64, String)]) -> Self {
         let mut lines = BTreeMap::new();
         let mut room = WINDOW_BYTES;
         let mut add = |number: u64, text: &str| {

@@ -33,6 +33,7 @@ use crate::post::Poster;
 use crate::process::ProcessIdentity;
 use crate::protected::Hold;
 use crate::random;
+use crate::report::chain;
 use crate::status::Status;
 use crate::workspace::PatchId;
 
@@ -143,6 +144,22 @@ impl CommentLocks {
             .map_err(|e| LockError::Journal { source: e.into() })
     }
 
+    /// Releases a claim of ours that no run will use; if that fails it ends by itself.
+    async fn let_go(&self, request: &LockRequest, claim: CommentId, text: &str) {
+        let by = Ender::Run(request.claim.run.clone());
+        let kind = LockKind::Release {
+            claim,
+            reason: "revoked".into(),
+            by,
+        };
+        if let Err(error) = self
+            .post(&request.issue, &random::nonce(), &kind, text.to_owned())
+            .await
+        {
+            tracing::warn!(issue = %request.issue, error = chain(&error), "the claim is not released");
+        }
+    }
+
     /// Decides what became of one posted claim in a reading after the settle.
     fn judge(&self, read: &LockView, request: &LockRequest, id: CommentId) -> Judgement {
         if let Some(t) = read.distrust(&request.issue) {
@@ -227,16 +244,22 @@ impl LockStore for CommentLocks {
                 // The holder counts from before the first sending.
                 let sent = self.poster.clock.elapsed();
                 let kind = LockKind::Claim(Box::new(request.claim.clone()));
-                let comment = self
+                match self
                     .post(&request.issue, &nonce, &kind, request.text.clone())
-                    .await?;
-                posted.push(Posted {
-                    at,
-                    id: comment.id,
-                    nonce,
-                    sent,
-                });
-                None
+                    .await
+                {
+                    Ok(comment) => {
+                        posted.push(Posted {
+                            at,
+                            id: comment.id,
+                            nonce,
+                            sent,
+                        });
+                        None
+                    }
+                    // One issue that cannot be locked takes nothing from the others.
+                    Err(e) => Some(LockOutcome::Failed { reason: chain(&e) }),
+                }
             };
             outcomes.push(outcome);
         }
@@ -249,22 +272,29 @@ impl LockStore for CommentLocks {
                 };
                 let outcome = match self.judge(&after, request, p.id) {
                     Judgement::Won(live) => {
-                        self.record(&Record::ClaimWon {
+                        let won = self.record(&Record::ClaimWon {
                             issue: request.issue.clone(),
                             claim: p.id,
                             nonce: p.nonce.clone(),
                             round: request.claim.round,
                             run: request.claim.run.clone(),
                             owner: self.owner.clone(),
-                        })?;
-                        LockOutcome::Acquired(Box::new(LockRecord {
-                            issue: request.issue.clone(),
-                            id: p.id,
-                            // After a repost the lowest comment with this nonce is the claim.
-                            nonce: live.nonce,
-                            deadline: (p.sent + live.claim.lease).saturating_sub(MARGIN),
-                            claim: live.claim,
-                        }))
+                        });
+                        match won {
+                            Ok(()) => LockOutcome::Acquired(Box::new(LockRecord {
+                                issue: request.issue.clone(),
+                                id: p.id,
+                                // After a repost the lowest comment with this nonce is the claim.
+                                nonce: live.nonce,
+                                deadline: (p.sent + live.claim.lease).saturating_sub(MARGIN),
+                                claim: live.claim,
+                            })),
+                            Err(e) => {
+                                self.let_go(request, p.id, "The win could not be journaled.")
+                                    .await;
+                                LockOutcome::Failed { reason: chain(&e) }
+                            }
+                        }
                     }
                     Judgement::Lost => after
                         .state
@@ -277,14 +307,8 @@ impl LockStore for CommentLocks {
                             |(h, key, _)| held_by(h, &key),
                         ),
                     Judgement::NotCurrent => {
-                        let kind = LockKind::Release {
-                            claim: p.id,
-                            reason: "revoked".into(),
-                            by: Ender::Run(request.claim.run.clone()),
-                        };
-                        let text = "The issue left its status while the lock was taken.".to_owned();
-                        self.post(&request.issue, &random::nonce(), &kind, text)
-                            .await?;
+                        let why = "The issue left its status while the lock was taken.";
+                        self.let_go(request, p.id, why).await;
                         LockOutcome::NotCurrent
                     }
                     Judgement::Tampered(reason) => LockOutcome::Tampered { reason },
@@ -360,10 +384,11 @@ impl LockStore for CommentLocks {
         let read = self.read(&own).await?;
         let already = match how {
             EndKind::Landed { .. } => read.state.has_landed(&claim.issue, claim.round),
-            EndKind::Release { .. } | EndKind::Refused { .. } => read
-                .state
-                .ended(claim.comment)
-                .is_some_and(|e| !matches!(e.fate, super::fold::Fate::Expired { patch: Some(_) })),
+            EndKind::Release { .. } | EndKind::Refused { .. } => {
+                read.state.ended(claim.comment).is_some_and(|e| {
+                    !matches!(e.fate, super::fold::Fate::Expired { patch: Some(_), .. })
+                })
+            }
         };
         if already {
             return Ok(());

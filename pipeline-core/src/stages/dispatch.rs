@@ -616,6 +616,7 @@ impl Pipeline {
         let started = started.map_err(|e| e.to_string())?;
         let dossier =
             Dossier::for_work(m, &self.protocol, &self.settings.start.approvers, &started);
+        let dossier = self.with_files(dossier).await;
         let kind = dossier.work_kind();
         let settings = self.prompt_settings(Some(&base)).await;
         let prompt = render(kind, &dossier, &settings, &random::nonce()).map_err(|e| chain(&e))?;
@@ -632,7 +633,7 @@ impl Pipeline {
             prompt: prompt.text,
             schema: prompt.schema,
             input: prompt.input,
-            images: Vec::new(),
+            images: self.images(&dossier),
             session: None,
             limits: self.settings.limits(kind),
         })

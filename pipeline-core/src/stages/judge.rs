@@ -99,7 +99,8 @@ impl Pipeline {
         base: Option<BaseRevision>,
         read: impl Fn(&Value) -> Result<T, AnswerError>,
     ) -> Result<(T, RunId, bool), Trouble> {
-        let mut dossier = Dossier::of(m, &self.protocol, &self.settings.start.approvers);
+        let dossier = Dossier::of(m, &self.protocol, &self.settings.start.approvers);
+        let mut dossier = self.with_files(dossier).await;
         let settings = self.prompt_settings(base.as_ref()).await;
         let mut kind_now = kind;
         let mut repaired = false;
@@ -184,10 +185,33 @@ impl Pipeline {
             prompt: prompt.text,
             schema: prompt.schema,
             input: prompt.input,
-            images: Vec::new(),
+            images: self.images(dossier),
             session,
             limits: self.settings.limits(kind),
         })
+    }
+
+    /// Fetches the files of an issue, where a place for them is configured.
+    pub(super) async fn with_files(&self, dossier: Dossier) -> Dossier {
+        match &self.attachments {
+            Some(store) => match store.fetch(&*self.tracker, dossier.clone()).await {
+                Ok(dossier) => dossier,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(issue = %dossier.issue, error, "its files cannot be fetched");
+                    dossier
+                }
+            },
+            None => dossier,
+        }
+    }
+
+    /// Returns the images an agent may look at.
+    pub(super) fn images(&self, dossier: &Dossier) -> Vec<std::path::PathBuf> {
+        self.attachments
+            .as_ref()
+            .map(|store| store.images(dossier))
+            .unwrap_or_default()
     }
 
     /// Returns what a team sets about its prompts, with its context documents as they are at the base.

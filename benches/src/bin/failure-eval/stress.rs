@@ -81,7 +81,7 @@ pub(crate) fn mutate(log: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
                 let run = vec![byte; dice.below(20_000)];
                 log.splice(at..at, run).for_each(drop);
             }
-            _ => log.retain(|byte| *byte != b'\n' || at % 2 == 0),
+            _ => log.retain(|byte| *byte != b'\n' || at.is_multiple_of(2)),
         }
     }
     log

@@ -7,9 +7,9 @@ use super::integrate_error;
 use crate::event::Event;
 use crate::event::Stage;
 use crate::gate::Approval;
-use crate::gate::GateDecision;
-use crate::gate::GateRequest;
+use crate::gate::Asked;
 use crate::gate::LocalDiff;
+use crate::gate::ask;
 use crate::integrate::Candidate;
 use crate::integrate::CandidateCommit;
 use crate::integrate::Integration;
@@ -373,28 +373,22 @@ impl Pipeline {
         candidate: &Candidate,
         tick: &mut Tick,
     ) -> Option<Approval<LocalDiff>> {
-        let request = GateRequest::LocalOk {
-            candidate: candidate.id(),
-            issues: candidate
-                .commits
-                .iter()
-                .map(|c| c.claim.issue.clone())
-                .collect(),
-        };
-        let mut why: Vec<String> = Vec::new();
-        for gate in &self.gates {
-            match gate.decision(&request).await {
-                Ok(GateDecision::Given(evidence)) => match Approval::mint(candidate, evidence) {
-                    Ok(approval) => return Some(approval),
-                    Err(refused) => why.push(refused.to_string()),
-                },
-                Ok(GateDecision::Pending { ignored, .. }) => why.extend(ignored),
-                Err(e) => why.push(chain(&e)),
+        let why: Vec<String> = match ask(&self.gates, candidate).await {
+            Ok(Asked::Approved(approval)) => return Some(approval),
+            Ok(Asked::Pending { ignored, .. }) if self.gates.is_empty() => {
+                let none = "no place for the OK is configured: set [gates] local_ok".to_owned();
+                ignored.into_iter().chain([none]).collect()
             }
-        }
-        if self.gates.is_empty() {
-            why.push("no place for the OK is configured: set [gates] local_ok".into());
-        }
+            Ok(Asked::Pending { ignored, .. }) => ignored,
+            Ok(Asked::Refused {
+                reasons, ignored, ..
+            }) => reasons
+                .iter()
+                .map(ToString::to_string)
+                .chain(ignored)
+                .collect(),
+            Err(e) => vec![chain(&e)],
+        };
         let mut text = format!(
             "candidate {} waits for its OK: {}",
             candidate.id(),
