@@ -2,7 +2,7 @@
 
 mod agents;
 mod analyzer;
-mod repository;
+pub(crate) mod repository;
 mod settings;
 
 use std::io;

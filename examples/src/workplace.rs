@@ -64,11 +64,11 @@ impl Workplace {
     #[must_use]
     pub fn name(&self) -> String {
         match (&self.config().repository.name, &self.repository) {
-            (Some(name), _) => {
+            (_, Some(found)) => found.name(),
+            (Some(name), None) => {
                 let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
                 name.chars().take(40).map(plain).collect()
             }
-            (None, Some(found)) => found.name(),
             (None, None) => "pipeline".to_owned(),
         }
     }

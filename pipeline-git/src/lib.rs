@@ -4,6 +4,7 @@ mod error;
 mod git;
 mod history;
 mod hooks;
+mod identity;
 mod index;
 mod integrator;
 mod object;

@@ -147,7 +147,7 @@ impl OpenRepository {
 }
 
 /// Opens a repository with the person's own search path, but none of their git configuration.
-pub(super) async fn git(
+pub(crate) async fn git(
     around: &Surroundings,
     found: &FoundRepository,
     state: &StateDir,

@@ -5,6 +5,10 @@ use std::path::Path;
 use pipeline_core::issue::AccountRef;
 use pipeline_core::process::Wrapper;
 use pipeline_core::tracker::Tracker as _;
+use pipeline_core::workspace::Target;
+use pipeline_core::workspace::WorkspaceProvider as _;
+use pipeline_git::GitWorkspaces;
+use pipeline_git::WorkspaceOptions;
 use pipeline_trackers::local::Actor;
 use pipeline_trackers::local::LocalTracker;
 use serde::Serialize;
@@ -12,6 +16,8 @@ use serde::Serialize;
 use super::Context;
 use super::Exit;
 use super::Failure;
+use super::exit::one_line;
+use crate::compose;
 use crate::config::model::AgentKind;
 use crate::config::model::AgentSection;
 use crate::config::model::Place;
@@ -102,6 +108,7 @@ async fn all(context: &Context, workplace: &Workplace) -> Vec<Check> {
         workplace.loaded.path.display().to_string(),
     )];
     checks.extend(state(context, workplace));
+    checks.extend(repository(context, workplace).await);
     checks.extend(tracker(workplace).await);
     checks.extend(gates(workplace));
     let wrapper = sandbox::wrapper(
@@ -128,7 +135,7 @@ fn state(context: &Context, workplace: &Workplace) -> Vec<Check> {
     if let Err(error) = workplace.state.prepare() {
         return vec![Check::broken(
             name,
-            super::exit::one_line(&error),
+            one_line(&error),
             "name another place in [state] dir",
         )];
     }
@@ -145,17 +152,59 @@ fn state(context: &Context, workplace: &Workplace) -> Vec<Check> {
         .collect()
 }
 
+async fn repository(context: &Context, workplace: &Workplace) -> Vec<Check> {
+    let name = "repository";
+    let Some(found) = &workplace.repository else {
+        let said = "there is none: only triage works";
+        return vec![Check::warning(
+            name,
+            said,
+            "name its working tree in [repository] dir",
+        )];
+    };
+    let git = match compose::repository::git(&context.around, found, &workplace.state).await {
+        Ok(git) => git,
+        Err(error) => {
+            let cure = "install git 2.36 or newer, or correct [repository] dir";
+            return vec![Check::broken(name, one_line(&error), cure)];
+        }
+    };
+    let version = git.git_version();
+    let said = format!("{}, git {version}", found.root.display());
+    let mut checks = vec![Check::ok(name, said)];
+    for hole in version.known_holes() {
+        let cure = "update git, unless your distribution has mended this one";
+        checks.push(Check::warning(name, format!("git {version}: {hole}"), cure));
+    }
+    let workspaces = GitWorkspaces::new(&git, WorkspaceOptions::default());
+    let targets = &workplace.config().targets;
+    let named = targets.default.iter().chain(targets.by_label.values());
+    for branch in named.chain(targets.by_milestone.values()) {
+        let Ok(target) = Target::new(branch.clone()) else {
+            continue;
+        };
+        checks.push(match workspaces.base(&target).await {
+            Ok(base) => Check::ok("target", format!("{target} at {}", base.commit.short())),
+            Err(error) => {
+                let cure = "make its first commit, or name another branch in [targets]";
+                Check::broken("target", one_line(&error), cure)
+            }
+        });
+    }
+    if targets.default.is_none() {
+        let cure = "name the branch work lands on in [targets] default";
+        checks.push(Check::broken("target", "none is named", cure));
+    }
+    checks
+}
+
 async fn tracker(workplace: &Workplace) -> Vec<Check> {
     let dir = workplace.tracker_dir();
     let tracker = match LocalTracker::open(&dir, Actor::pipeline()) {
         Ok(tracker) => tracker,
         Err(error) => {
             let cure = "run `issue-pipeline init`, or correct [tracker] dir";
-            return vec![Check::broken(
-                "tracker",
-                super::exit::one_line(&error),
-                cure,
-            )];
+            return vec![Check::broken("tracker", one_line(&error), cure)];
         }
     };
     let mut checks = vec![Check::ok("tracker", format!("local, {}", dir.display()))];
@@ -200,7 +249,7 @@ async fn tracker(workplace: &Workplace) -> Vec<Check> {
         }
         Err(error) => checks.push(Check::broken(
             "own account",
-            super::exit::one_line(&error),
+            one_line(&error),
             "look at the tracker's folder",
         )),
     }
@@ -216,7 +265,7 @@ async fn statuses(workplace: &Workplace, tracker: &LocalTracker) -> Check {
         if let Err(error) = tracker.status_named(name).await {
             let cure =
                 "create it, or change its name in [tracker.statuses] or [landing] after_landing";
-            return Check::broken("statuses", super::exit::one_line(&error), cure);
+            return Check::broken("statuses", one_line(&error), cure);
         }
     }
     Check::ok(
@@ -330,7 +379,7 @@ async fn confinement(workplace: &Workplace, wrapper: &Result<Wrapper, String>) -
             Check::warning(name, said, cure)
         }
         (pipeline_core::agent::Confinement::Confined { by }, Ok(())) => Check::ok(name, by),
-        (_, Err(error)) => Check::broken(name, super::exit::one_line(&error), cure),
+        (_, Err(error)) => Check::broken(name, one_line(&error), cure),
     }
 }
 
@@ -370,7 +419,7 @@ async fn agent(
     let directory = workplace.loaded.path.parent().unwrap_or(Path::new("/"));
     for (variable, source) in &agent.secrets {
         if let Err(error) = read_secret(source, &context.around, directory).await {
-            let said = format!("{variable}: {}", super::exit::one_line(&error));
+            let said = format!("{variable}: {}", one_line(&error));
             checks.push(Check::broken(
                 &title,
                 said,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use pipeline_core::workspace::Target;
 use pipeline_trackers::local::Actor;
 use pipeline_trackers::local::LocalStatuses;
 use pipeline_trackers::local::LocalTracker;
@@ -45,19 +46,26 @@ pub(super) async fn run(context: &Context, arguments: InitArguments) -> Result<E
         return Err(Failure::refused(text));
     }
     let repository = context.around.repository();
+    let state = match &arguments.state {
+        Some(dir) => StateDir::at(context.around.directory.join(dir)),
+        None => context.default_state()?,
+    };
+    state.prepare()?;
     let mut notes = Vec::new();
-    let chosen = Chosen::of(context, &arguments, repository.as_ref(), &mut notes)?;
+    let mut chosen = Chosen::of(context, &arguments, repository.as_ref(), &mut notes)?;
+    chosen.name = name(
+        context,
+        repository.as_ref(),
+        &state,
+        chosen.target.as_deref(),
+    )
+    .await?;
     let text = chosen.draft(&arguments).map_err(Failure::usage)?;
     let parsed = config::parse(&text);
     let config = parsed.map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::usage(lines.join("\n"))
     })?;
-    let state = match &arguments.state {
-        Some(dir) => StateDir::at(context.around.directory.join(dir)),
-        None => context.default_state()?,
-    };
-    state.prepare()?;
     notes.extend(
         state
             .concerns(&context.around, repository.as_ref())
@@ -129,7 +137,24 @@ fn tell(context: &Context, report: &Report) -> Result<(), Failure> {
     Ok(out.line("  issue-pipeline dispatch && issue-pipeline integrate && issue-pipeline review")?)
 }
 
+/// Returns what the repository is called in work-start memos: the same on every machine that works on it.
+async fn name(
+    context: &Context,
+    repository: Option<&FoundRepository>,
+    state: &StateDir,
+    target: Option<&str>,
+) -> Result<Option<String>, Failure> {
+    let (Some(found), Some(target)) = (repository, target) else {
+        return Ok(None);
+    };
+    let target = Target::new(target).map_err(|why| Failure::usage(format!("{target}: {why}")))?;
+    let git = compose::repository::git(&context.around, found, state).await?;
+    let identity = git.identity(&target).await;
+    identity.map_err(|error| Failure::new(Exit::Failed, error))
+}
+
 struct Chosen {
+    name: Option<String>,
     repository: Option<PathBuf>,
     state: Option<PathBuf>,
     target: Option<String>,
@@ -190,6 +215,7 @@ impl Chosen {
             );
         }
         Ok(Self {
+            name: None,
             repository: repository.map(|r| r.root.clone()),
             state: arguments.state.as_ref().map(absolute),
             target,
@@ -229,6 +255,9 @@ impl Chosen {
             if let Some(dir) = dir {
                 draft.set(section, "dir", text(dir)?)?;
             }
+        }
+        if let Some(name) = &self.name {
+            draft.set("repository", "name", name.as_str())?;
         }
         if let Some(target) = &self.target {
             draft.set("targets", "default", target.as_str())?;

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,7 +62,7 @@ impl Done {
     #[track_caller]
     #[expect(clippy::panic, reason = "this is how a test fails")]
     pub(super) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}", self.said()))
+        serde_json::from_str(&self.out).expect("one JSON document")
     }
 }
 

@@ -73,8 +73,8 @@ pub(crate) async fn push(
 ) -> Result<PushOutcome, GitError> {
     let key = |name: &str| format!("branch.{target}.{name}");
     let (remote, merge) = (
-        config(repository, &key("remote")).await?,
-        config(repository, &key("merge")).await?,
+        repository.setting(&key("remote")).await?,
+        repository.setting(&key("merge")).await?,
     );
     let (Some(remote), Some(merge)) = (remote, merge) else {
         return Ok(PushOutcome::Refused {
@@ -123,23 +123,6 @@ pub(crate) async fn push(
     Ok(PushOutcome::Refused {
         detail: why(&pushed.stdout, &pushed.stderr),
     })
-}
-
-async fn config(repository: &Repository, key: &str) -> Result<Option<String>, GitError> {
-    let answer = repository
-        .real()
-        .args(["config", "--get", "-z", "--", key])
-        .finish()
-        .await?;
-    match answer.code {
-        Some(0) => Ok(Some(
-            String::from_utf8_lossy(&answer.stdout)
-                .trim_end_matches('\0')
-                .to_owned(),
-        )),
-        Some(1) => Ok(None),
-        _ => Err(answer.failure("config --get")),
-    }
 }
 
 /// Returns what the remote said to the one ref, or else what git said.
