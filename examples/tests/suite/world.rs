@@ -60,7 +60,6 @@ impl Done {
     }
 
     #[track_caller]
-    #[expect(clippy::panic, reason = "this is how a test fails")]
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.out).expect("one JSON document")
     }

@@ -20,15 +20,18 @@ use crate::tracker::Dialect;
 use crate::tracker::PlainDialect;
 use crate::tracker::TrackerCapabilities;
 
+/// Makes the error an issue is refused with.
+type Why = fn() -> TrackerError;
+
 /// A tracker that does not let one issue be read while `refuse` says why.
 #[derive(Debug)]
 struct Partly {
     inner: MemoryTracker,
-    refuse: Mutex<Option<(IssueKey, fn() -> TrackerError)>>,
+    refuse: Mutex<Option<(IssueKey, Why)>>,
 }
 
 impl Partly {
-    fn refuse(&self, to: Option<(&IssueKey, fn() -> TrackerError)>) {
+    fn refuse(&self, to: Option<(&IssueKey, Why)>) {
         *self.refuse.lock().expect("no test panics holding it") =
             to.map(|(key, why)| (key.clone(), why));
     }
