@@ -87,6 +87,9 @@ pub enum TaskKind {
     Repair,
     /// Write issue drafts for plan items.
     PlanDraft,
+    /// Make the issues of a plan through the loopback credential broker: the only kind with a network, and only the
+    /// loopback where the agent can be confined to it. Its folder holds the plan and context documents, no repository.
+    PlanDrive,
     /// Explain a failure from a log window.
     FailureAnalysis,
 }
@@ -102,6 +105,7 @@ impl TaskKind {
             | Self::Recheck
             | Self::Repair
             | Self::PlanDraft
+            | Self::PlanDrive
             | Self::FailureAnalysis => RunMode::ReadOnly,
         }
     }

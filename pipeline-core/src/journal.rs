@@ -128,6 +128,34 @@ pub enum Record {
         /// Its exit code.
         exit_code: Option<i32>,
     },
+    /// The issue of a plan item is about to be created.
+    PlanIssueIntent {
+        /// The item's fingerprint, which the issue will carry.
+        item: String,
+        /// The plan's file.
+        file: String,
+        /// The issue's title.
+        title: String,
+    },
+    /// It was created, or found to have been.
+    PlanIssueDone {
+        /// The item's fingerprint.
+        item: String,
+        /// Its issue.
+        issue: IssueKey,
+    },
+    /// It was certainly not created.
+    PlanIssueDropped {
+        /// The item's fingerprint.
+        item: String,
+    },
+    /// A plan's file was written with these changes.
+    PlanWritten {
+        /// The plan's file.
+        file: String,
+        /// The digest of what was written.
+        digest: String,
+    },
 }
 
 /// A record with its place.

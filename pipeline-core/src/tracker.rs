@@ -40,7 +40,8 @@ impl<T> Reply<T> {
     }
 }
 
-/// Which issues to list. Empty fields do not restrict.
+/// Which issues to list. Empty fields do not restrict: an empty query means every issue in every status, the finished
+/// and closed ones too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IssueQuery {
     /// Only issues in one of these statuses.
@@ -109,10 +110,45 @@ pub struct Changes {
     pub complete: bool,
 }
 
+/// The names an issue can be created with, as the tracker has them now.
+///
+/// `None` = the tracker takes any text there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IssueNames {
+    /// Labels or categories.
+    pub labels: Option<BTreeSet<String>>,
+    /// Milestones by title, those an issue can still be put on.
+    pub milestones: Option<BTreeSet<String>>,
+    /// Issue types; empty where the tracker has none.
+    pub kinds: Option<BTreeSet<String>>,
+    /// Priorities, as [`IssueDraft::priority`] names them; empty where the tracker has none.
+    pub priorities: Option<BTreeSet<i64>>,
+}
+
+/// A name that can be made where it is missing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IssueName {
+    /// A label or category.
+    Label(String),
+    /// A milestone, by title.
+    Milestone(String),
+}
+
+impl IssueName {
+    /// Returns the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Label(name) | Self::Milestone(name) => name,
+        }
+    }
+}
+
 /// What a tracker can do beyond reading and commenting. Not declared ⇒ the call answers `Unsupported`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TrackerCapabilities {
-    /// [`Tracker::create_issue`] works.
+    /// [`Tracker::create_issue`], [`Tracker::issue_names`] and [`Tracker::provide`] work.
     pub create_issues: bool,
     /// [`Tracker::attachment`] and [`Tracker::attach`] work.
     pub attachments: bool,
@@ -247,7 +283,20 @@ pub trait Tracker: Debug + Send + Sync + 'static {
         name: &str,
         content: &[u8],
     ) -> Result<AttachmentId, TrackerError>;
-    /// Creates an issue in the status new issues have.
+    /// Returns the names an issue can be created with.
+    ///
+    /// # Errors
+    /// Any [`TrackerError`]; nothing is written.
+    async fn issue_names(&self) -> Result<Reply<IssueNames>, TrackerError>;
+    /// Makes sure a label or milestone of this name exists; where it does, nothing is written.
+    ///
+    /// # Errors
+    /// Like [`add_comment`](Self::add_comment); after `OutcomeUnknown` it may simply be called again.
+    async fn provide(&self, name: &IssueName) -> Result<(), TrackerError>;
+    /// Creates an issue in the status new issues have. Its labels and its milestone were [provided](Self::provide).
+    ///
+    /// A draft with a name the tracker does not have is refused with [`TrackerError::NotFound`] before anything is
+    /// written; nothing is silently left out.
     ///
     /// # Errors
     /// Like [`add_comment`](Self::add_comment).

@@ -22,6 +22,7 @@ pub use self::abilities::a_name_and_an_identity_stay;
 pub use self::abilities::attachments_round_trip;
 pub use self::abilities::created_issues_read_back;
 pub use self::abilities::hostile_file_names_do_no_harm;
+pub use self::abilities::names_are_provided;
 pub use self::abilities::no_secret_is_shown;
 pub use self::abilities::undeclared_capabilities_are_unsupported;
 pub use self::moving::a_move_from_elsewhere_changes_nothing;
@@ -30,6 +31,7 @@ pub use self::moving::a_move_may_carry_its_memo;
 pub use self::moving::a_persons_move_is_that_persons;
 pub use self::moving::events_know_the_comment_before_them;
 pub use self::moving::history_is_complete_and_oldest_first;
+pub use self::reading::an_empty_query_lists_every_status;
 pub use self::reading::an_issue_reads_back_as_filed;
 pub use self::reading::an_unknown_status_is_named;
 pub use self::reading::dates_never_run_backwards;
@@ -158,6 +160,7 @@ macro_rules! __tracker_cases {
                 a_move_may_carry_its_memo,
                 a_name_and_an_identity_stay,
                 a_persons_move_is_that_persons,
+                an_empty_query_lists_every_status,
                 an_issue_reads_back_as_filed,
                 an_unknown_status_is_named,
                 attachments_round_trip,
@@ -173,6 +176,7 @@ macro_rules! __tracker_cases {
                 issues_are_listed_once_oldest_first,
                 lists_hold_only_the_asked_statuses,
                 lists_since_a_time_miss_nothing,
+                names_are_provided,
                 no_change_is_lost_between_marks,
                 no_secret_is_shown,
                 our_comments_carry_our_account,

@@ -178,6 +178,7 @@ fn schema_of(kind: TaskKind) -> Option<Value> {
         | TaskKind::Rework
         | TaskKind::Repair
         | TaskKind::PlanDraft
+        | TaskKind::PlanDrive
         | TaskKind::FailureAnalysis => None,
     }
 }

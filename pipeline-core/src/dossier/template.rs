@@ -70,7 +70,7 @@ pub(super) fn built_in(
         TaskKind::Implement => ("implement", include_str!("prompts/implement.md"), WORK),
         TaskKind::Rework => ("rework", include_str!("prompts/rework.md"), WORK),
         TaskKind::Repair => ("repair", include_str!("prompts/repair.md"), READING),
-        TaskKind::PlanDraft | TaskKind::FailureAnalysis => return None,
+        TaskKind::PlanDraft | TaskKind::PlanDrive | TaskKind::FailureAnalysis => return None,
     })
 }
 

@@ -22,6 +22,7 @@ use crate::issue::Account;
 use crate::issue::IssueKey;
 use crate::status::Status;
 use crate::tracker::Dialect;
+use crate::tracker::IssueNames;
 use crate::tracker::PlainDialect;
 use crate::tracker::Reply;
 use crate::tracker::StatusEvent;
@@ -140,6 +141,13 @@ impl MemoryTracker {
     #[must_use]
     pub fn acting_as(&self, me: Account) -> Self {
         Self { me, ..self.clone() }
+    }
+
+    /// Knows only these names; without this it takes any.
+    #[must_use]
+    pub fn with_names(self, names: IssueNames) -> Self {
+        self.state().names = names;
+        self
     }
 
     /// Knows one more status, beside `Open`, `Spec/log review`, `In progress`, `Resolved` and `Closed`.

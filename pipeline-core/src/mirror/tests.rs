@@ -17,6 +17,8 @@ use crate::memory::ScriptedClock;
 use crate::status::Transition;
 use crate::tracker::Changes;
 use crate::tracker::Dialect;
+use crate::tracker::IssueName;
+use crate::tracker::IssueNames;
 use crate::tracker::PlainDialect;
 use crate::tracker::TrackerCapabilities;
 
@@ -93,6 +95,12 @@ impl Tracker for Partly {
     }
     async fn attach(&self, k: &IssueKey, n: &str, c: &[u8]) -> Result<AttachmentId, TrackerError> {
         self.inner.attach(k, n, c).await
+    }
+    async fn issue_names(&self) -> Result<Reply<IssueNames>, TrackerError> {
+        self.inner.issue_names().await
+    }
+    async fn provide(&self, name: &IssueName) -> Result<(), TrackerError> {
+        self.inner.provide(name).await
     }
     async fn create_issue(&self, draft: &IssueDraft) -> Result<IssueRef, TrackerError> {
         self.inner.create_issue(draft).await

@@ -73,7 +73,7 @@ fn labels(all: &[String]) -> Result<(), LocalError> {
     all.iter().try_for_each(|label| name("a label", label))
 }
 
-fn name(what: &str, text: &str) -> Result<(), LocalError> {
+pub(super) fn name(what: &str, text: &str) -> Result<(), LocalError> {
     let usable = !text.trim().is_empty()
         && text.chars().count() <= MAX_NAME_CHARS
         && !text.chars().any(char::is_control);

@@ -16,6 +16,8 @@ use pipeline_core::status::Transition;
 use pipeline_core::tracker::ChangeMark;
 use pipeline_core::tracker::Changes;
 use pipeline_core::tracker::Dialect;
+use pipeline_core::tracker::IssueName;
+use pipeline_core::tracker::IssueNames;
 use pipeline_core::tracker::IssueQuery;
 use pipeline_core::tracker::PlainDialect;
 use pipeline_core::tracker::Reply;
@@ -201,6 +203,15 @@ impl Tracker for LocalTracker {
             })
             .await?;
         Ok(attached.value)
+    }
+
+    async fn issue_names(&self) -> Result<Reply<IssueNames>, TrackerError> {
+        // Every name is plain text here.
+        Ok(Reply::new(IssueNames::default(), self.clock.now()))
+    }
+
+    async fn provide(&self, name: &IssueName) -> Result<(), TrackerError> {
+        Ok(limits::name("a label or milestone", name.as_str())?)
     }
 
     async fn create_issue(&self, draft: &IssueDraft) -> Result<IssueRef, TrackerError> {

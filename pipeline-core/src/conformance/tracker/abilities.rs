@@ -19,6 +19,7 @@ use crate::secret::Redactor;
 use crate::secret::Secret;
 use crate::status::Status;
 use crate::status::Transition;
+use crate::tracker::IssueName;
 use crate::tracker::IssueQuery;
 use crate::tracker::Tracker;
 use crate::tracker::TrackerError;
@@ -176,6 +177,60 @@ pub async fn created_issues_read_back(harness: &dyn TrackerHarness) -> Result<()
     same("how often it is listed", &times, &1)
 }
 
+/// A label and a milestone can be provided, once or again, and an issue created with them reads back with both.
+///
+/// # Errors
+/// A [`Violation`].
+pub async fn names_are_provided(harness: &dyn TrackerHarness) -> Result<(), Violation> {
+    let tracker = harness.tracker();
+    if !tracker.capabilities().create_issues {
+        return Ok(());
+    }
+    // Tests that run beside this one on the same tracker make names of their own.
+    let unique = crate::random::nonce();
+    let label = format!("phase-{}", &unique[..8]);
+    let milestone = format!("Phase {}: 基盤", &unique[..8]);
+    let draft = IssueDraft {
+        title: "With a label and a milestone".to_owned(),
+        labels: vec![label.clone()],
+        milestone: Some(milestone.clone()),
+        ..IssueDraft::default()
+    };
+    let names = [
+        IssueName::Label(label.clone()),
+        IssueName::Milestone(milestone.clone()),
+    ];
+    for name in names.iter().chain(&names) {
+        let provided = tracker.provide(name).await;
+        provided.succeeds("providing a name")?;
+        harness.settle().await;
+    }
+    let known = tracker.issue_names().await;
+    let known = known.succeeds("asking for the names")?.value;
+    for (set, name) in [(&known.labels, &label), (&known.milestones, &milestone)] {
+        let listed = set.as_ref().is_none_or(|set| set.contains(name));
+        ensure(listed, || {
+            format!("{name:?} was provided and is not among the names {set:?}")
+        })?;
+    }
+    let created = tracker.create_issue(&draft).await;
+    let created = created.succeeds("creating an issue with provided names")?;
+    harness.settle().await;
+    let issue = tracker.issue(&created.key).await;
+    let issue = issue.succeeds("reading the new issue")?.value;
+    same(
+        "its milestone",
+        &issue.milestone.as_deref(),
+        &Some(milestone.as_str()),
+    )?;
+    ensure(issue.labels.contains(&label), || {
+        format!(
+            "the label {label:?} is not on the issue, which has {:?}",
+            issue.labels
+        )
+    })
+}
+
 /// What is not declared answers `Unsupported` and does nothing.
 ///
 /// # Errors
@@ -194,6 +249,9 @@ pub async fn undeclared_capabilities_are_unsupported(
             ..IssueDraft::default()
         };
         answers.push(("create_issue", tracker.create_issue(&draft).await.map(drop)));
+        answers.push(("issue_names", tracker.issue_names().await.map(drop)));
+        let label = IssueName::Label("not-to-be-made".to_owned());
+        answers.push(("provide", tracker.provide(&label).await));
     }
     if !declared.attachments {
         let fetched = tracker.attachment(&key, AttachmentId(1)).await;
@@ -281,6 +339,8 @@ async fn everything_shown(tracker: &dyn Tracker, key: &IssueKey) -> Vec<String> 
         failure(tracker.attachment(key, AttachmentId(1)).await),
         failure(tracker.attach(key, "a.txt", b"a").await),
         failure(tracker.create_issue(&draft).await),
+        failure(tracker.issue_names().await),
+        failure(tracker.provide(&IssueName::Label("x".to_owned())).await),
     ];
     let mut shown = vec![
         tracker.name().to_owned(),

@@ -37,6 +37,27 @@ pub async fn issues_are_listed_once_oldest_first(
     Ok(())
 }
 
+/// A list without a filter holds the issues of every status.
+///
+/// # Errors
+/// A [`Violation`].
+pub async fn an_empty_query_lists_every_status(
+    harness: &dyn TrackerHarness,
+) -> Result<(), Violation> {
+    let mut made = Vec::new();
+    for to in [None, Some(Status::SpecReview), Some(Status::InProgress)] {
+        let key = filed(harness, "In any status").await?;
+        if let Some(to) = to {
+            moved(harness, &key, &to).await?;
+        }
+        made.push(key);
+    }
+    harness.settle().await;
+    let mut listed = listed(&*harness.tracker(), &IssueQuery::default()).await?;
+    listed.retain(|key| made.contains(key));
+    same("the list of all issues", &listed, &made)
+}
+
 /// A list by status holds the issues in these statuses and no others.
 ///
 /// # Errors

@@ -192,6 +192,8 @@ caught! {
     PostsBeforeItLooks => a_move_from_elsewhere_changes_nothing,
     MovesTwice => a_move_is_made_and_recorded_once,
     DropsTheMemo => a_move_may_carry_its_memo,
+    DropsTheMilestone => names_are_provided,
+    HidesWhatMoved => an_empty_query_lists_every_status,
     ChangesItsIdentity => a_name_and_an_identity_stay,
     ClaimsEveryMove => a_persons_move_is_that_persons,
     IsEverybody => our_comments_carry_our_account,

@@ -18,6 +18,8 @@ use crate::status::Transition;
 use crate::tracker::ChangeMark;
 use crate::tracker::Changes;
 use crate::tracker::Dialect;
+use crate::tracker::IssueName;
+use crate::tracker::IssueNames;
 use crate::tracker::IssueQuery;
 use crate::tracker::Reply;
 use crate::tracker::StatusEvent;
@@ -166,10 +168,28 @@ impl Tracker for MemoryTracker {
         })
     }
 
+    async fn issue_names(&self) -> Result<Reply<IssueNames>, TrackerError> {
+        self.supports(self.capabilities.create_issues, "create issues")?;
+        let names = self.reachable("read the names")?.names.clone();
+        Ok(self.reply(names))
+    }
+
+    async fn provide(&self, name: &IssueName) -> Result<(), TrackerError> {
+        self.supports(self.capabilities.create_issues, "create issues")?;
+        if self.reachable("look for a name")?.has(name) {
+            return Ok(());
+        }
+        self.write("make a name", name.as_str(), |s| {
+            s.push_name(name, &self.me);
+            Ok(())
+        })
+    }
+
     async fn create_issue(&self, draft: &IssueDraft) -> Result<IssueRef, TrackerError> {
         self.supports(self.capabilities.create_issues, "create issues")?;
         let (now, at) = (self.clock.now(), self.clock.elapsed());
         let key = self.write("create an issue", "a new issue", |s| {
+            s.names_known(draft)?;
             Ok(s.push_issue(&self.me, draft, now, at))
         })?;
         Ok(IssueRef { key, url: None })

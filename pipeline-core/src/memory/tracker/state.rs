@@ -23,6 +23,8 @@ use crate::issue::Issue;
 use crate::issue::IssueDraft;
 use crate::issue::IssueKey;
 use crate::status::Status;
+use crate::tracker::IssueName;
+use crate::tracker::IssueNames;
 use crate::tracker::StatusEvent;
 use crate::tracker::StatusEventKind;
 use crate::tracker::TrackerError;
@@ -34,6 +36,7 @@ pub(super) struct State {
     pub(super) reachable: bool,
     pub(super) faults: VecDeque<WriteFault>,
     pub(super) writes: Vec<Write>,
+    pub(super) names: IssueNames,
     last_id: u64,
     filed: u64,
     issues: Vec<Record>,
@@ -70,6 +73,7 @@ impl State {
             reachable: true,
             faults: VecDeque::new(),
             writes: Vec::new(),
+            names: IssueNames::default(),
             last_id: 0,
             filed: 0,
             issues: Vec::new(),
@@ -88,6 +92,57 @@ impl State {
             name: status.name().to_owned(),
             known: known.join(", "),
         })
+    }
+
+    pub(super) fn has(&self, name: &IssueName) -> bool {
+        let known = match name {
+            IssueName::Label(_) => &self.names.labels,
+            IssueName::Milestone(_) => &self.names.milestones,
+        };
+        known.as_ref().is_none_or(|k| k.contains(name.as_str()))
+    }
+
+    pub(super) fn push_name(&mut self, name: &IssueName, actor: &Account) {
+        let known = match name {
+            IssueName::Label(_) => &mut self.names.labels,
+            IssueName::Milestone(_) => &mut self.names.milestones,
+        };
+        if let Some(known) = known {
+            known.insert(name.as_str().to_owned());
+            self.writes.push(Write {
+                actor: actor.clone(),
+                issue: IssueKey::new("0").expect("a digit is a key"),
+                effect: WriteEffect::Named(name.clone()),
+            });
+        }
+    }
+
+    /// Refuses a draft with a name that is not there.
+    pub(super) fn names_known(&self, draft: &IssueDraft) -> Result<(), TrackerError> {
+        let labels = draft.labels.iter().cloned().map(IssueName::Label);
+        let milestone = draft.milestone.clone().map(IssueName::Milestone);
+        if let Some(name) = labels.chain(milestone).find(|name| !self.has(name)) {
+            return Err(missing(format!("name `{}`", name.as_str())));
+        }
+        let kind = |kind: &&String| {
+            self.names
+                .kinds
+                .as_ref()
+                .is_some_and(|k| !k.contains(*kind))
+        };
+        if let Some(kind) = draft.kind.as_ref().filter(kind) {
+            return Err(missing(format!("type `{kind}`")));
+        }
+        let unknown = |p: &&i64| {
+            self.names
+                .priorities
+                .as_ref()
+                .is_some_and(|k| !k.contains(*p))
+        };
+        match draft.priority.as_ref().filter(unknown) {
+            Some(priority) => Err(missing(format!("priority `{priority}`"))),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn issues(&self) -> impl Iterator<Item = &Issue> {

@@ -5,6 +5,7 @@ use crate::issue::AttachmentId;
 use crate::issue::CommentId;
 use crate::issue::IssueKey;
 use crate::status::Status;
+use crate::tracker::IssueName;
 
 /// One write that landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Write {
 pub enum WriteEffect {
     /// Filed the issue.
     Created,
+    /// Made a label or milestone; the write's issue says nothing.
+    Named(IssueName),
     /// Posted a comment.
     Commented {
         /// Its id.

@@ -22,6 +22,8 @@ use crate::status::Transition;
 use crate::tracker::ChangeMark;
 use crate::tracker::Changes;
 use crate::tracker::Dialect;
+use crate::tracker::IssueName;
+use crate::tracker::IssueNames;
 use crate::tracker::IssueQuery;
 use crate::tracker::Reply;
 use crate::tracker::StatusEvent;
@@ -50,10 +52,12 @@ lies! {
     CutsLongBodies,
     DeclaresNothing,
     DropsTheMemo,
+    DropsTheMilestone,
     FindsNothing,
     ForgetsLabels,
     ForgetsTheMark,
     GuessesTheComment,
+    HidesWhatMoved,
     IgnoresTheQuery,
     IsEverybody,
     KnowsEveryStatus,
@@ -189,6 +193,9 @@ impl Tracker for Liar {
         let mut reply = self.inner.list_issues(&query).await?;
         match self.lie {
             Lie::ListsTheFirstPage => reply.value.truncate(1),
+            Lie::HidesWhatMoved if query.statuses.is_empty() => {
+                reply.value.retain(|i| i.status == Status::Open);
+            }
             Lie::ReversesLists => reply.value.reverse(),
             Lie::RepeatsRows => reply.value.extend_from_within(..1),
             _ => {}
@@ -212,6 +219,7 @@ impl Tracker for Liar {
         match self.lie {
             Lie::TrimsTitles => reply.value.title.truncate(3),
             Lie::ForgetsLabels => reply.value.labels.clear(),
+            Lie::DropsTheMilestone => reply.value.milestone = None,
             _ => {}
         }
         Ok(self.dated(reply))
@@ -349,6 +357,14 @@ impl Tracker for Liar {
         content: &[u8],
     ) -> Result<AttachmentId, TrackerError> {
         self.inner.attach(key, name, content).await
+    }
+
+    async fn issue_names(&self) -> Result<Reply<IssueNames>, TrackerError> {
+        self.inner.issue_names().await
+    }
+
+    async fn provide(&self, name: &IssueName) -> Result<(), TrackerError> {
+        self.inner.provide(name).await
     }
 
     async fn create_issue(&self, draft: &IssueDraft) -> Result<IssueRef, TrackerError> {
