@@ -11,6 +11,7 @@ mod case;
 pub mod failure;
 mod files;
 pub mod integrate;
+pub mod lock;
 pub mod tracker;
 pub mod workspace;
 

@@ -375,6 +375,8 @@ impl LockStore for CommentLocks {
         };
         self.post(lock.issue(), &random::nonce(), &kind, text)
             .await?;
+        // Not before D can an absent memo be called late.
+        self.poster.clock.sleep(self.poster.tracker.settle()).await;
         let after = self.read(&own).await?;
         Ok(submitted(&after) == Some(Some(patch.clone())))
     }
