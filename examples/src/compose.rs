@@ -2,6 +2,7 @@
 
 mod agents;
 mod analyzer;
+mod coupling;
 pub(crate) mod repository;
 mod settings;
 
@@ -50,6 +51,7 @@ use crate::surroundings::StateDirError;
 use crate::surroundings::Surroundings;
 use crate::workplace::Workplace;
 
+pub(crate) use self::coupling::learn;
 pub use self::repository::OpenRepository;
 pub use self::settings::watermark;
 

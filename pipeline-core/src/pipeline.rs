@@ -12,6 +12,7 @@ use crate::conflict::ConflictDetector;
 use crate::conflict::ConflictKey;
 use crate::conflict::RuleSet;
 use crate::conflict::RulesError;
+use crate::conflict::watch::WatchPolicy;
 use crate::event::Event;
 use crate::event::Observer;
 use crate::event::Stage;
@@ -33,6 +34,7 @@ use crate::protected::ProtectedRules;
 use crate::runner::Runner;
 use crate::secret::Redactor;
 use crate::settings::Settings;
+use crate::stages::Collisions;
 use crate::stages::FailingBases;
 use crate::stages::Failures;
 use crate::thread::Protocol;
@@ -67,6 +69,7 @@ pub struct Pipeline {
     pub(crate) failures: Arc<Failures>,
     pub(crate) protected: Arc<ProtectedRules>,
     pub(crate) failing_bases: Arc<FailingBases>,
+    pub(crate) collisions: Arc<Collisions>,
 }
 
 /// The conflict rules of each target.
@@ -75,6 +78,7 @@ pub struct Conflicts {
     detectors: BTreeMap<Target, Arc<dyn ConflictDetector>>,
     fallback: Option<Arc<dyn ConflictDetector>>,
     digest: String,
+    watch: WatchPolicy,
 }
 
 impl Conflicts {
@@ -85,6 +89,7 @@ impl Conflicts {
             detectors: BTreeMap::new(),
             fallback: Some(detector),
             digest: digest.into(),
+            watch: WatchPolicy::default(),
         }
     }
 
@@ -97,17 +102,50 @@ impl Conflicts {
         for target in targets {
             detectors.insert(target.clone(), Arc::new(rules.detector(target.as_str())?));
         }
-        Ok(Self {
+        Ok(Self::of_detectors(detectors, rules.digest()).with_watch(rules.watch()))
+    }
+
+    /// Takes a detector for each target; `digest` names the rules in lock memos.
+    #[must_use]
+    pub fn of_detectors(
+        detectors: BTreeMap<Target, Arc<dyn ConflictDetector>>,
+        digest: impl Into<String>,
+    ) -> Self {
+        Self {
             detectors,
             fallback: None,
-            digest: rules.digest(),
-        })
+            digest: digest.into(),
+            watch: WatchPolicy::default(),
+        }
+    }
+
+    /// Sets what is done when runs collide.
+    #[must_use]
+    pub fn with_watch(mut self, watch: WatchPolicy) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// Returns what is done when runs collide.
+    #[must_use]
+    pub const fn watch(&self) -> WatchPolicy {
+        self.watch
     }
 
     /// Returns the detector of a target; without any rules nothing may run beside anything.
     #[must_use]
     pub fn of(&self, target: &Target) -> Option<&Arc<dyn ConflictDetector>> {
         self.detectors.get(target).or(self.fallback.as_ref())
+    }
+
+    /// Returns the detector of a target by its name, which need not be one that the configuration knows.
+    #[must_use]
+    pub fn of_name(&self, target: &str) -> Option<&Arc<dyn ConflictDetector>> {
+        self.detectors
+            .iter()
+            .find(|(known, _)| known.as_str() == target)
+            .map(|(_, detector)| detector)
+            .or(self.fallback.as_ref())
     }
 
     /// Returns what names the rules in lock memos.
@@ -379,6 +417,7 @@ impl Builder {
             failures: Arc::new(self.failures),
             protected: self.protected,
             failing_bases: Arc::default(),
+            collisions: Arc::default(),
         }
     }
 }

@@ -379,6 +379,15 @@ pub trait WorkspaceProvider: Debug + Send + Sync + 'static {
         workspace: &Workspace,
         litter: &[String],
     ) -> Result<Captured, WorkspaceError>;
+    /// Returns what differs from the base at this moment, as [`capture`](Self::capture) would, but changes nothing: an
+    /// agent may be writing meanwhile. No hook runs, nothing is removed.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::PatchTooLarge`]; [`WorkspaceError::Other`], also where a file went while it was read.
+    ///
+    /// # Cancel safety
+    /// Can be repeated.
+    async fn peek(&self, workspace: &Workspace) -> Result<Captured, WorkspaceError>;
     /// Keeps whatever differs from the base under a ref, committed or not, and returns the ref; `None` if nothing does.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! The git side of a pipeline: workspaces, integrator, checks, conflict rules.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use pipeline_core::conflict::ConflictDetector;
 use pipeline_core::conflict::PresetChoice;
 use pipeline_core::conflict::PresetUse;
 use pipeline_core::conflict::RuleFile;
@@ -14,6 +16,7 @@ use pipeline_core::patch::PatchLimits;
 use pipeline_core::pipeline::Conflicts;
 use pipeline_core::process::Wrapper;
 use pipeline_core::protected::ProtectedRules;
+use pipeline_core::report::chain;
 use pipeline_core::verify::CommandVerifier;
 use pipeline_core::verify::Verifier;
 use pipeline_core::verify::VerifyCommand;
@@ -32,6 +35,7 @@ use pipeline_git::Signing;
 use pipeline_git::WorkspaceOptions;
 
 use super::ComposeError;
+use super::learn;
 use super::settings;
 use crate::config::model;
 use crate::config::model::HookSection;
@@ -127,7 +131,24 @@ impl OpenRepository {
         }));
         let listing = self.listing(targets).await;
         let rules = RuleSet::new(&file, &listing).map_err(|error| bad(error.into()))?;
-        Conflicts::of_rules(&rules, targets).map_err(|error| bad(error.into()))
+        let mut detectors: BTreeMap<Target, Arc<dyn ConflictDetector>> = BTreeMap::new();
+        for target in targets {
+            let mut detector = rules
+                .detector(target.as_str())
+                .map_err(|error| bad(error.into()))?;
+            if rules.coupling().enabled {
+                let branch = format!("refs/heads/{target}");
+                match learn(&self.git, &workplace.state, &branch, rules.coupling()).await {
+                    Ok(coupling) => detector = detector.with_coupling(coupling),
+                    // The declared files still decide; nothing runs together that the rules keep apart.
+                    Err(error) => {
+                        tracing::warn!(%target, error = chain(&error), "no coupling is learned");
+                    }
+                }
+            }
+            detectors.insert(target.clone(), Arc::new(detector));
+        }
+        Ok(Conflicts::of_detectors(detectors, rules.digest()).with_watch(rules.watch()))
     }
 
     /// Returns what lies in the repository; nothing where the target has no commit yet.

@@ -73,6 +73,8 @@ pub enum Command {
     Status,
     /// Say why an issue is where it is and what it waits for.
     Explain(IssueArgument),
+    /// Show which issues conflict, why, and in which batches they can run.
+    Conflicts(ConflictsArguments),
     /// Run the stages by their schedule until stopped.
     Watch(WatchArguments),
     /// Print the units that run the pipeline from launchd, systemd or cron.
@@ -226,6 +228,53 @@ pub struct IssueArgument {
     /// The issue.
     #[arg(value_parser = issue_key)]
     pub issue: IssueKey,
+}
+
+/// `conflicts`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ConflictsArguments {
+    /// JSON lines {"issue":"A-1","files":["src/a.rs"],"priority":2}, one issue each; `-` is standard input. Default:
+    /// standard input where something is piped into it, else the current issues.
+    pub issues: Option<PathBuf>,
+    /// The current issues, whatever standard input is.
+    #[arg(long, conflicts_with = "issues")]
+    pub current: bool,
+    #[command(flatten)]
+    pub rules: RulesArguments,
+    #[command(subcommand)]
+    pub command: Option<ConflictsCommand>,
+}
+
+/// What else `conflicts` can do.
+#[derive(Debug, Subcommand)]
+pub enum ConflictsCommand {
+    /// Look for rules of a rules file that are dead, shadowed or ambiguous.
+    CheckRules(CheckRulesArguments),
+}
+
+/// Which rules decide over issues that are given as JSON lines.
+#[derive(Debug, Args)]
+pub struct RulesArguments {
+    /// A repository: its files choose the presets, its history the coupling.
+    #[arg(long, value_name = "DIR")]
+    pub repo: Option<PathBuf>,
+    /// A rules file over the presets.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Count files that change together in the repository's history as one area, whatever the rules file says.
+    #[arg(long, requires = "repo")]
+    pub coupling: bool,
+}
+
+/// `conflicts check-rules`
+#[derive(Debug, Args)]
+pub struct CheckRulesArguments {
+    /// The rules file.
+    pub file: PathBuf,
+    /// A repository: what matches none of its files is dead.
+    #[arg(long, value_name = "DIR")]
+    pub repo: Option<PathBuf>,
 }
 
 /// `watch`

@@ -2,6 +2,7 @@
 
 mod approve;
 mod arguments;
+mod conflicts;
 mod context;
 mod demo;
 mod doctor;
@@ -103,6 +104,7 @@ pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Res
         Command::Ship(arguments) => ship::run(&context, &arguments).await,
         Command::Status => status::status(&context).await,
         Command::Explain(arguments) => status::explain(&context, &arguments.issue).await,
+        Command::Conflicts(arguments) => conflicts::run(&context, arguments).await,
         Command::Watch(arguments) => watch::run(&context, &arguments).await,
         Command::Schedule(arguments) => schedule::run(&context, &arguments),
         Command::Pause(arguments) => pause::pause(&context, &arguments),

@@ -3,6 +3,7 @@
 mod agents;
 mod approve;
 mod by_hand;
+mod conflicts;
 mod demo;
 mod holds;
 mod imports;

@@ -189,6 +189,12 @@ impl World {
         )
     }
 
+    /// Runs the binary in the repository and feeds it a text.
+    pub(super) async fn fed(&self, arguments: &[&str], text: &str) -> Done {
+        let spec = self.binary(arguments).stdin(text.as_bytes().to_vec());
+        done(&spec.run().await.expect("the binary starts"))
+    }
+
     /// Describes a run of the binary, for a test that does more with it than wait.
     pub(super) fn spec(&self, program: &str, directory: &Path, arguments: &[&str]) -> ProcessSpec {
         ProcessSpec::new(program, directory)

@@ -86,10 +86,11 @@ impl CommitFiles {
 /// use pipeline_core::conflict::coupling::{CommitFiles, CouplingRules, History};
 /// use pipeline_core::footprint::RepoPath;
 ///
-/// let path = |text| RepoPath::parse(text).expect("a path");
+/// fn path(text: &str) -> RepoPath {
+///     RepoPath::parse(text).expect("a path")
+/// }
 /// let commit = |id: u32| CommitFiles::new(id.to_string(), vec![path("price.rs"), path("tax.rs")]);
 /// let others = |id: u32| CommitFiles::new(id.to_string(), vec![path(&format!("other{id}.rs"))]);
-/// # let path = |text: &str| RepoPath::parse(text).expect("a path");
 ///
 /// let mut history = History::new(&CouplingRules::default());
 /// history.read((0..6).map(commit));

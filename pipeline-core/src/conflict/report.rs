@@ -264,9 +264,23 @@ impl Report {
     /// ```
     #[must_use]
     pub fn new(issues: &[IssueLine], detector: &dyn ConflictDetector) -> Self {
+        Self::by_target(issues, |_| Some(detector))
+    }
+
+    /// Compares issues with each other, those of each target by its own detector.
+    ///
+    /// A target without one is taken whole by each of its issues: without rules nothing runs beside anything.
+    #[must_use]
+    pub fn by_target<'d, F>(issues: &[IssueLine], detector: F) -> Self
+    where
+        F: Fn(&str) -> Option<&'d dyn ConflictDetector>,
+    {
         let areas: Vec<Areas> = issues
             .iter()
-            .map(|issue| detector.areas(&issue.footprint))
+            .map(|issue| match detector(&issue.target) {
+                Some(detector) => detector.areas(&issue.footprint),
+                None => Areas::posted(&[ConflictKey::all()]),
+            })
             .collect();
         let candidates: Vec<Candidate> = issues
             .iter()

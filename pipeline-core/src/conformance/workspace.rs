@@ -23,6 +23,7 @@ pub use self::capturing::capturing_can_be_repeated;
 pub use self::capturing::files_and_folders_may_change_places;
 pub use self::capturing::litter_goes_but_never_a_file_of_the_base;
 pub use self::capturing::nested_repositories_become_ordinary_files;
+pub use self::capturing::peeking_shows_the_work_and_changes_nothing;
 pub use self::capturing::the_digest_changes_with_any_file_and_only_then;
 pub use self::ending::a_removed_workspace_is_gone_and_its_run_is_free;
 pub use self::ending::left_workspaces_are_listed;
@@ -120,6 +121,7 @@ macro_rules! workspace_conformance {
                 litter_goes_but_never_a_file_of_the_base,
                 nested_repositories_become_ordinary_files,
                 nothing_of_the_person_moves,
+                peeking_shows_the_work_and_changes_nothing,
                 removal_needs_a_reason_that_is_true,
                 the_base_is_read_without_a_workspace,
                 the_digest_changes_with_any_file_and_only_then,

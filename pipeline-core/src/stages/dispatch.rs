@@ -171,7 +171,13 @@ impl Pipeline {
             );
             return Err(waits(what));
         }
-        let files = started.check.candidate_files();
+        let mut files = started.check.candidate_files();
+        // As soon as it is known what the work really touches, that counts as declared too.
+        for path in self.touched_before(&locks.state, key, round).await {
+            if !files.contains(&path) {
+                files.push(path);
+            }
+        }
         Ok(Waiting {
             mirrored: Arc::clone(m),
             target: self.settings.targets.of(&m.issue).clone(),

@@ -1,6 +1,8 @@
 //! The stages: idempotent ticks over the seams. State is derived from the tracker and the stores, never kept twice.
 
 mod check;
+mod collisions;
+mod conflicts;
 mod dispatch;
 mod failures;
 mod integrate;
@@ -14,6 +16,7 @@ mod triage;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::collisions::Collisions;
 pub use self::failures::Failures;
 pub(crate) use self::integrate::FailingBases;
 pub use self::review::Approve;

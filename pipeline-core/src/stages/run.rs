@@ -53,6 +53,10 @@ pub(super) enum Ended {
     Lost,
     /// The issue left the status, was closed or deleted, or is in another round.
     Revoked,
+    /// It collides with an older run: it is made again when that one has ended.
+    Paused,
+    /// It collides with an older run, and the team wants such runs stopped.
+    Stopped,
 }
 
 impl Pipeline {
@@ -61,6 +65,7 @@ impl Pipeline {
         let (Some(runner), Some(integrator)) = (&self.runner, &self.integrator) else {
             return failed("no runner or no integrator is configured");
         };
+        let entered = self.collisions.enter(&lock);
         let (result, stopped) = {
             let run = runner.run(&request);
             let guard = self.guard(&mut lock, &request);
@@ -76,6 +81,7 @@ impl Pipeline {
                 }
             }
         };
+        drop(entered);
         let closing = match result {
             Ok(result) => self.close(&lock, integrator, result, stopped).await,
             Err(error) => Closing::over(self.close_infra(&lock, &error).await),
@@ -151,6 +157,9 @@ impl Pipeline {
                 if current != Some(lock.round()) {
                     return Some(Ended::Revoked);
                 }
+                if let Some(ended) = self.collides(lock, request, &view).await {
+                    return Some(ended);
+                }
             }
             // The tracker cannot be read now; the lease decides how long that may last.
             Err(error) => {
@@ -204,6 +213,15 @@ impl Pipeline {
                 "the issue left `In progress` or was started anew".into(),
             ),
             (_, Some(Ended::Lost), _) => ("infra", "its lock could not be kept".to_owned()),
+            // What it touched is known now, so it is planned behind the run it met.
+            (_, Some(Ended::Paused), _) => (
+                "cancelled",
+                "it met an older run and is made again when that one has ended".to_owned(),
+            ),
+            (_, Some(Ended::Stopped), _) => (
+                "collision",
+                "it met an older run and was stopped".to_owned(),
+            ),
             (AgentOutcome::Completed, None, Some(patch)) => {
                 return self.hand_over(lock, &result, patch.id().clone()).await;
             }

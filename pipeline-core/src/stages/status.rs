@@ -189,7 +189,7 @@ impl Pipeline {
         })
     }
 
-    async fn look(&self, own: &BTreeSet<IssueKey>) -> Result<LockView, PipelineError> {
+    pub(super) async fn look(&self, own: &BTreeSet<IssueKey>) -> Result<LockView, PipelineError> {
         self.locks
             .live(own)
             .await
@@ -199,7 +199,7 @@ impl Pipeline {
             })
     }
 
-    fn line(&self, m: &Mirrored, locks: &LockView) -> StatusLine {
+    pub(super) fn line(&self, m: &Mirrored, locks: &LockView) -> StatusLine {
         let key = &m.issue.key;
         let thread = m.thread(&self.protocol);
         let command = &self.settings.command;

@@ -49,10 +49,28 @@ pub(super) async fn capture(
     let mut removed = remove_litter(area, &objects, litter).await?;
     let (paths, nested) = remove_nested_git(area, &objects).await?;
     removed.extend(nested);
-    if volume(area, &paths).await?.bytes > limit.saturating_mul(UNPACKED) {
+    difference(area, &objects, &paths, limit, removed).await
+}
+
+/// Makes the same patch while an agent may be writing, and removes nothing.
+pub(super) async fn peek(area: &Area, limit: u64) -> Result<Capture, GitError> {
+    let objects = area.objects()?;
+    let paths = differing(area, &objects, Ignored::Skip).await?;
+    let paths = open_nested(area, paths).await?;
+    difference(area, &objects, &paths, limit, Vec::new()).await
+}
+
+async fn difference(
+    area: &Area,
+    objects: &Objects,
+    paths: &BTreeSet<Vec<u8>>,
+    limit: u64,
+    removed: Vec<String>,
+) -> Result<Capture, GitError> {
+    if volume(area, paths).await?.bytes > limit.saturating_mul(UNPACKED) {
         return Ok(Capture::TooLarge);
     }
-    let tree = write_tree(area, &objects, &paths).await?;
+    let tree = write_tree(area, objects, paths).await?;
     let cap = usize::try_from(limit).unwrap_or(usize::MAX);
     let patch = match objects.diff(&area.tree, &tree, cap).await {
         Err(GitError::Flooded { .. }) => return Ok(Capture::TooLarge),

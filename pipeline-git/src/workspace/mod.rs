@@ -139,6 +139,24 @@ impl GitWorkspaces {
             })
     }
 
+    /// Returns what was captured, or says why it is not the whole.
+    fn whole(
+        &self,
+        area: &Area,
+        captured: Result<Capture, GitError>,
+    ) -> Result<Captured, WorkspaceError> {
+        let Workspace { run, issue, .. } = &area.record.workspace;
+        let operation = || format!("take the patch of {issue} ({run})");
+        match captured.map_err(|error| failed(operation(), error))? {
+            Capture::Whole(captured) => Ok(captured),
+            Capture::TooLarge => Err(WorkspaceError::PatchTooLarge {
+                issue: issue.clone(),
+                limit: self.options.patch_limit,
+                path: area.path(),
+            }),
+        }
+    }
+
     /// Runs a hook in a workspace that may be written.
     async fn hook(&self, point: HookPoint, area: &Area) -> Result<(), HookFailure> {
         let workspace = &area.record.workspace;
@@ -322,15 +340,13 @@ impl WorkspaceProvider for GitWorkspaces {
         let area = self.area(workspace).await?;
         self.hook_logged(HookPoint::AfterRun, &area).await;
         let captured = capture::capture(&area, litter, self.options.patch_limit).await;
-        let operation = || format!("take the patch of {} ({})", workspace.issue, workspace.run);
-        match captured.map_err(|error| failed(operation(), error))? {
-            Capture::Whole(captured) => Ok(captured),
-            Capture::TooLarge => Err(WorkspaceError::PatchTooLarge {
-                issue: workspace.issue.clone(),
-                limit: self.options.patch_limit,
-                path: area.path(),
-            }),
-        }
+        self.whole(&area, captured)
+    }
+
+    async fn peek(&self, workspace: &Workspace) -> Result<Captured, WorkspaceError> {
+        let area = self.area(workspace).await?;
+        let captured = capture::peek(&area, self.options.patch_limit).await;
+        self.whole(&area, captured)
     }
 
     async fn salvage(&self, workspace: &Workspace) -> Result<Option<String>, WorkspaceError> {

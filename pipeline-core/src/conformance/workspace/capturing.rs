@@ -166,6 +166,51 @@ pub async fn capturing_can_be_repeated(harness: &dyn WorkspaceHarness) -> Result
     Ok(())
 }
 
+/// A peek shows what a capture would, at any moment, and leaves every file, litter and nested repositories included.
+///
+/// # Errors
+/// Says how the rule is broken.
+pub async fn peeking_shows_the_work_and_changes_nothing(
+    harness: &dyn WorkspaceHarness,
+) -> Result<(), Violation> {
+    let bench = Bench::of(harness).await?;
+    for kind in KINDS {
+        let workspace = bench.create(kind).await?;
+        let peek = async || bench.provider.peek(&workspace).await.succeeds("peeking");
+        ensure(peek().await?.patch.is_empty(), || {
+            "a peek at an untouched workspace shows a difference".to_owned()
+        })?;
+        write(&workspace, "app/b.txt", "changed\n")?;
+        write(&workspace, "nested/.git/HEAD", "ref: refs/heads/main\n")?;
+        write(&workspace, "nested/file", "inside\n")?;
+        let before = bench.provider.digest(&workspace).await.succeeds("digest")?;
+        let peeked = peek().await?;
+        same("what a peek removed", &peeked.removed, &Vec::new())?;
+        ensure(
+            peeked.touched.iter().any(|path| path == "app/b.txt"),
+            || {
+                format!(
+                    "a peek does not show the changed file: {:?}",
+                    peeked.touched
+                )
+            },
+        )?;
+        ensure(workspace.path.join("nested/.git/HEAD").exists(), || {
+            "a peek removed a nested repository".to_owned()
+        })?;
+        let after = bench.provider.digest(&workspace).await.succeeds("digest")?;
+        same("the tree after a peek", &after, &before)?;
+        let captured = bench
+            .provider
+            .capture(&workspace, &[])
+            .await
+            .succeeds("capturing after a peek")?;
+        same("what a capture touches", &captured.touched, &peeked.touched)?;
+        same("the capture", &captured.patch, &peeked.patch)?;
+    }
+    Ok(())
+}
+
 /// A link is captured as a link, for the policy to refuse; what it points to is not read.
 ///
 /// # Errors

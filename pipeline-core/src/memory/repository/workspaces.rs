@@ -77,6 +77,28 @@ impl MemoryWorkspaces {
         })
     }
 
+    fn difference(
+        &self,
+        made: &MadeWorkspace,
+        tree: &Files,
+        removed: Vec<String>,
+    ) -> Result<Captured, WorkspaceError> {
+        let patch = diff(&made.base, tree);
+        if u64::try_from(patch.len()).unwrap_or(u64::MAX) > self.patch_limit {
+            return Err(WorkspaceError::PatchTooLarge {
+                issue: made.workspace.issue.clone(),
+                limit: self.patch_limit,
+                path: made.workspace.path.clone(),
+            });
+        }
+        let touched = made.base.differing(tree);
+        Ok(Captured {
+            patch: Patch::new(patch),
+            touched: touched.iter().map(|path| encode_readable(path)).collect(),
+            removed,
+        })
+    }
+
     fn current(made: &MadeWorkspace) -> Result<Files, WorkspaceError> {
         let workspace = &made.workspace;
         Files::read(&workspace.path, &mut Vec::new())
@@ -185,20 +207,13 @@ impl WorkspaceProvider for MemoryWorkspaces {
                 .map_err(|error| failed(operation(), error))?;
             removed.push(encode_readable(&path));
         }
-        let patch = diff(&made.base, &tree);
-        if u64::try_from(patch.len()).unwrap_or(u64::MAX) > self.patch_limit {
-            return Err(WorkspaceError::PatchTooLarge {
-                issue: workspace.issue.clone(),
-                limit: self.patch_limit,
-                path: root.clone(),
-            });
-        }
-        let touched = made.base.differing(&tree);
-        Ok(Captured {
-            patch: Patch::new(patch),
-            touched: touched.iter().map(|path| encode_readable(path)).collect(),
-            removed,
-        })
+        self.difference(&made, &tree, removed)
+    }
+
+    async fn peek(&self, workspace: &Workspace) -> Result<Captured, WorkspaceError> {
+        let made = self.made(workspace)?;
+        let tree = Self::current(&made)?;
+        self.difference(&made, &tree, Vec::new())
     }
 
     async fn salvage(&self, workspace: &Workspace) -> Result<Option<String>, WorkspaceError> {

@@ -1,9 +1,11 @@
 //! Linux: `/proc`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -17,38 +19,59 @@ use rustix::process::pidfd_send_signal;
 use super::Entry;
 use crate::process::sweep::RunMark;
 
+/// How often the table is listed at most for one snapshot.
+const PASSES: usize = 16;
+
 /// Returns the living processes of the own user; without a mark, none is marked.
+///
+/// Who forks faster than the whole table is read would always be gone when its turn comes. So those that are new since
+/// the last listing are read at once, newest first, until a listing shows nobody new.
 pub(in crate::process) fn snapshot(mark: Option<&RunMark>) -> io::Result<Vec<Entry>> {
     let own = getuid().as_raw();
     let mut entries = Vec::new();
-    for folder in fs::read_dir("/proc")? {
-        let Ok(folder) = folder else { continue };
-        let Some(pid) = folder
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
-            continue;
-        };
-        // Everything below may fail because the process has just ended, which is no failure of the snapshot.
-        if !folder.metadata().is_ok_and(|meta| meta.uid() == own) {
-            continue;
+    let mut known = BTreeSet::new();
+    for _ in 0..PASSES {
+        let news: Vec<i32> = listed()?
+            .into_iter()
+            .filter(|pid| known.insert(*pid))
+            .collect();
+        if news.is_empty() {
+            break;
         }
-        if let Some(stat) = stat_of(&folder.path()) {
-            let marked = mark.is_some_and(|mark| {
-                fs::read(folder.path().join("environ"))
-                    .is_ok_and(|environ| has_mark(&environ, mark))
-            });
-            entries.push(Entry {
-                pid,
-                parent: stat.parent,
-                group: stat.group,
-                start: stat.start,
-                marked,
-            });
-        }
+        entries.extend(
+            news.into_iter()
+                .rev()
+                .filter_map(|pid| entry_of(pid, own, mark)),
+        );
     }
     Ok(entries)
+}
+
+/// Returns the numbers of all processes, in rising order.
+fn listed() -> io::Result<BTreeSet<i32>> {
+    let folders = fs::read_dir("/proc")?;
+    Ok(folders
+        .filter_map(|folder| folder.ok()?.file_name().to_str()?.parse().ok())
+        .collect())
+}
+
+/// Reads one process; nothing where it is another user's or has just ended, which is no failure of the snapshot.
+fn entry_of(pid: i32, own: u32, mark: Option<&RunMark>) -> Option<Entry> {
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    if fs::metadata(&folder).ok()?.uid() != own {
+        return None;
+    }
+    let stat = stat_of(&folder)?;
+    let marked = mark.is_some_and(|mark| {
+        fs::read(folder.join("environ")).is_ok_and(|environ| has_mark(&environ, mark))
+    });
+    Some(Entry {
+        pid,
+        parent: stat.parent,
+        group: stat.group,
+        start: stat.start,
+        marked,
+    })
 }
 
 /// Returns when a living process started: the boot's id and the clock ticks since, which no two processes of one number share.

@@ -1,12 +1,18 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::world::*;
 use crate::agent::AgentOutcome;
 use crate::agent::TaskKind;
+use crate::conflict::RuleSet;
+use crate::conflict::watch::WatchAction;
+use crate::conflict::watch::WatchPolicy;
 use crate::memory::ScriptedTurn;
+use crate::pipeline::Conflicts;
 use crate::report::TickOptions;
+use crate::report::TickReport;
 use crate::status::Status;
 
 const MENUS: &str = "menus/list.php";
@@ -263,4 +269,111 @@ async fn the_automatic_start_moves_with_a_permit_and_is_then_dispatched() {
         "{:#?}",
         w.bodies(&issue).await
     );
+}
+
+/// Lets two runs work side by side until both have written, then passes one look at a time.
+async fn side_by_side(w: &World, looks: u32) -> tokio::task::JoinHandle<TickReport> {
+    let pipeline = w.pipeline.clone();
+    let tick = tokio::spawn(async move {
+        let report = pipeline.dispatch(&TickOptions::default()).await;
+        report.expect("dispatch")
+    });
+    while w.agent.most_at_once() < 2 {
+        assert!(!tick.is_finished(), "{:?}", tick.await);
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..looks {
+        w.clock.advance(Duration::from_secs(60));
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    }
+    tick
+}
+
+#[tokio::test]
+async fn a_run_that_drifts_into_anothers_file_is_paused_and_planned_behind_it() {
+    let w = World::new();
+    let a = w.started("A", &[MENUS]).await;
+    let b = w.started("B", &[ORDERS]).await;
+    let end = Arc::new(Notify::new());
+    w.works(
+        ScriptedTurn::completes()
+            .writes(MENUS, "points, mended\n")
+            .waits(Arc::clone(&end)),
+    );
+    // The second one was to touch orders only.
+    w.works(
+        ScriptedTurn::completes()
+            .writes(MENUS, "points, broken\n")
+            .hangs(),
+    );
+    let tick = side_by_side(&w, 3).await;
+    end.notify_waiters();
+    let report = text(&tick.await.expect("joins"));
+    assert!(report.contains(&format!("{a}: patch")), "{report}");
+    assert!(
+        report.contains(&format!("{b}: it met an older run")),
+        "{report}"
+    );
+    assert!(report.contains("it is tried again later"), "{report}");
+    assert_eq!(w.count(&b, "reason: cancelled").await, 1);
+
+    // What it touched is known now: it waits for the other one instead of meeting it again.
+    let report = text(&w.dispatch().await);
+    assert!(
+        report.contains(&format!("{b}: it waits for {a}")),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn a_team_may_want_such_runs_stopped_or_only_reported() {
+    for (action, ended) in [(WatchAction::Stop, true), (WatchAction::Report, false)] {
+        let mut w = World::new();
+        let policy = WatchPolicy::report_only().on_drift_into_lock(action);
+        let rules = RuleSet::detected(&[]).expect("the generic rules");
+        let conflicts = Conflicts::of_rules(&rules, &[main_branch()]).expect("rules");
+        w.pipeline.conflicts = conflicts.with_watch(policy);
+        w.started("A", &[MENUS]).await;
+        let b = w.started("B", &[ORDERS]).await;
+        let end = Arc::new(Notify::new());
+        for text in ["mended\n", "broken\n"] {
+            w.works(
+                ScriptedTurn::completes()
+                    .writes(MENUS, text)
+                    .waits(Arc::clone(&end)),
+            );
+        }
+        let tick = side_by_side(&w, 3).await;
+        end.notify_waiters();
+        let report = text(&tick.await.expect("joins"));
+        assert_eq!(report.contains("it met an older run"), ended, "{report}");
+        assert_eq!(w.count(&b, "reason: collision").await, usize::from(ended));
+        assert!(
+            w.told
+                .notes()
+                .iter()
+                .any(|note| note.contains("which it had not declared")),
+            "{:?}",
+            w.told.notes()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_conflict_report_shows_what_runs_first_and_then_who_waits() {
+    let w = World::new();
+    let a = w.started("A", &[MENUS]).await;
+    w.works(ScriptedTurn::completes().writes(MENUS, "points, mended\n"));
+    w.dispatch().await;
+    let b = w.checked("B", &[MENUS]).await;
+    let c = w.checked("C", &[ORDERS]).await;
+    let report = w.pipeline.conflict_report().await.expect("report");
+    assert_eq!(
+        report.batches,
+        [vec![a.to_string(), c.to_string()], vec![b.to_string()]]
+    );
+    assert_eq!(report.waiting[0].issue, b.to_string());
+    assert_eq!(report.waiting[0].waits_for, a.to_string());
 }

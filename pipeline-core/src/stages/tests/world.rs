@@ -104,6 +104,15 @@ impl Observer for Told {
 }
 
 impl Told {
+    pub(super) fn notes(&self) -> Vec<String> {
+        let all = self.0.lock().expect("no test panics while it holds this");
+        let notes = all.iter().filter_map(|e| match e {
+            Event::Note { what, .. } => Some(what.clone()),
+            _ => None,
+        });
+        notes.collect()
+    }
+
     pub(super) fn causes(&self) -> Vec<String> {
         let all = self.0.lock().expect("no test panics while it holds this");
         let causes = all.iter().filter_map(|e| match e {
