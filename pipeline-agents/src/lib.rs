@@ -9,3 +9,8 @@ mod schema;
 
 pub use self::command::CommandAgent;
 pub use self::command::CommandAgentBuilder;
+
+/// The page about writing an agent, compiled and run with this crate's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/writing-an-agent.md")]
+struct WritingAnAgent;

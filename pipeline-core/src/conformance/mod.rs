@@ -8,11 +8,16 @@
 
 pub mod agent;
 mod case;
+pub mod clock;
+pub mod conflict;
 pub mod failure;
 mod files;
+pub mod gate;
 pub mod integrate;
 pub mod lock;
+pub mod runner;
 pub mod tracker;
+pub mod verify;
 pub mod workspace;
 
 pub use self::case::Violation;

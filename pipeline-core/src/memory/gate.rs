@@ -47,7 +47,7 @@ impl Gate for MemoryGate {
             match given.iter().rfind(|e| e.subject == request.subject()) {
                 Some(evidence) => GateDecision::Given(evidence.clone()),
                 None => GateDecision::Pending {
-                    how: "call MemoryGate::give".into(),
+                    how: format!("call MemoryGate::give for {}", request.subject()),
                     ignored: given
                         .iter()
                         .map(|e| format!("the OK names {}", e.subject))
