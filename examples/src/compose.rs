@@ -5,6 +5,7 @@ mod analyzer;
 mod coupling;
 pub(crate) mod repository;
 mod settings;
+pub(crate) mod tracker;
 
 use std::io;
 use std::path::PathBuf;
@@ -41,8 +42,6 @@ use pipeline_core::tracker::TrackerError;
 use pipeline_core::workspace::Target;
 use pipeline_git::GitIntegrator;
 use pipeline_git::IntegratorOptions;
-use pipeline_trackers::local::Actor;
-use pipeline_trackers::local::LocalTracker;
 
 use crate::config::model::Place;
 use crate::surroundings::SecretError;
@@ -63,7 +62,7 @@ pub struct Composed {
     /// Makes the runs.
     pub runner: Arc<LocalRunner>,
     /// The tracker, as the pipeline.
-    pub tracker: LocalTracker,
+    pub tracker: Arc<dyn Tracker>,
     /// Where the permission to ship is given.
     pub ship_gate: Arc<dyn Gate>,
     /// What began and what ended.
@@ -165,9 +164,8 @@ pub async fn compose(
     let journal = FileJournal::open(&state.join("journal.jsonl")).map_err(ComposeError::Journal)?;
     let journal: Arc<dyn Journal> = Arc::new(journal);
 
-    let local = LocalTracker::open(workplace.tracker_dir(), Actor::pipeline())
-        .map_err(ComposeError::Tracker)?;
-    let tracker: Arc<dyn Tracker> = Arc::new(local.clone());
+    let opened = tracker::open(workplace, around).await?;
+    let tracker = opened.tracker;
     let protocol = Protocol {
         accounts: config.tracker.accounts.clone(),
         ignore_authors: config.tracker.ignore_authors.clone(),
@@ -201,17 +199,18 @@ pub async fn compose(
     }
     let runner = Arc::new(runner);
 
-    let settings = settings::settings(workplace, &local).await?;
+    let settings = settings::settings(workplace, &*tracker).await?;
     let targets = settings.targets.all();
     let attachments = AttachmentStore::open(state.join("attachments"), AttachmentLimits::default())
         .map_err(|e| ComposeError::unusable(chain(&e)))?;
     let approvers = config.gates.approvers.clone();
+    let secrets: Vec<&Secret> = opened.secrets.iter().chain(&agents.secrets).collect();
     let mut builder = Pipeline::builder(Arc::clone(&tracker), protocol.clone(), settings)
         .with_mirror(mirror(workplace)?)
         .with_journal(Arc::clone(&journal))
         .with_clock(clock)
         .with_observer(observer)
-        .with_redactor(redactor(workplace, around, &agents.secrets))
+        .with_redactor(redactor(workplace, around, &secrets))
         .with_attachments(Arc::new(attachments))
         .with_failures(Failures::open(&state.join("failures.json")))
         .with_runner(Arc::clone(&runner) as _)
@@ -247,7 +246,7 @@ pub async fn compose(
     Ok(Composed {
         pipeline: builder.build(),
         runner,
-        tracker: local,
+        tracker,
         ship_gate,
         journal,
         repository,
@@ -265,10 +264,10 @@ fn mirror(workplace: &Workplace) -> Result<Mirror, ComposeError> {
     opened.map_err(ComposeError::Tracker)
 }
 
-/// Returns what must never be posted: the agents' secrets and every value that a child of ours is passed by name.
+/// Returns what must never be posted: the tracker's and the agents' secrets and every value that a child of ours is passed by name.
 ///
 /// A test of a patch may print its environment, and its output goes into a rework memo.
-fn redactor(workplace: &Workplace, around: &Surroundings, secrets: &[Secret]) -> Redactor {
+fn redactor(workplace: &Workplace, around: &Surroundings, secrets: &[&Secret]) -> Redactor {
     /// Names whose values are no secrets, and stand in every log.
     const PLAIN: [&str; 9] = [
         "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SHELL", "TERM",
@@ -292,7 +291,7 @@ fn redactor(workplace: &Workplace, around: &Surroundings, secrets: &[Secret]) ->
         .iter()
         .filter_map(|(_, value)| Some(Secret::new(value.to_str()?)))
         .collect();
-    Redactor::new(secrets.iter().chain(&passed))
+    Redactor::new(secrets.iter().copied().chain(&passed))
 }
 
 /// Builds a pipeline that only looks at the candidates of the repository around: for a person who has no configuration.

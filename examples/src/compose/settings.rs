@@ -15,9 +15,8 @@ use pipeline_core::start::StartRules;
 use pipeline_core::start::Watermark;
 use pipeline_core::status::Status;
 use pipeline_core::tracker::IssueQuery;
-use pipeline_core::tracker::Tracker as _;
+use pipeline_core::tracker::Tracker;
 use pipeline_core::workspace::Target;
-use pipeline_trackers::local::LocalTracker;
 
 use super::ComposeError;
 use crate::config::Config;
@@ -30,7 +29,7 @@ const INTEGRATOR_ID: &str = "integrator-id";
 
 pub(super) async fn settings(
     workplace: &Workplace,
-    tracker: &LocalTracker,
+    tracker: &dyn Tracker,
 ) -> Result<Settings, ComposeError> {
     let config = workplace.config();
     let repo = match &config.repository.name {
@@ -203,10 +202,7 @@ pub(super) fn integrator_id(state: &StateDir) -> Result<String, ComposeError> {
 ///
 /// # Errors
 /// If the tracker cannot be read, or the state directory written.
-pub async fn watermark(
-    state: &StateDir,
-    tracker: &LocalTracker,
-) -> Result<Watermark, ComposeError> {
+pub async fn watermark(state: &StateDir, tracker: &dyn Tracker) -> Result<Watermark, ComposeError> {
     if let Some(bytes) = state.read(WATERMARK)? {
         let path = state.path().join(WATERMARK);
         return serde_json::from_slice(&bytes).map_err(|error| ComposeError::File {

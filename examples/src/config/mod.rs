@@ -1,5 +1,6 @@
 //! `pipeline.toml`: reading it, refusing what is wrong in it, reading it again while `watch` runs.
 
+mod address;
 pub mod model;
 mod period;
 mod reload;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use toml::de::DeTable;
 
+pub use self::address::AddressSource;
 pub use self::model::Config;
 pub use self::period::Period;
 pub use self::reload::ConfigFile;

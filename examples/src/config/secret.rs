@@ -98,7 +98,7 @@ impl<'de> Visitor<'de> for SourceVisitor {
 }
 
 /// Checks a variable's name; whoever pastes a token there gets the cure, not the token back.
-fn variable(name: &str) -> Result<String, &'static str> {
+pub(super) fn variable(name: &str) -> Result<String, &'static str> {
     let ok = !name.is_empty()
         && name.len() <= 128
         && !name.starts_with(|c: char| c.is_ascii_digit())

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use pipeline_core::clock::Clock as _;
+use pipeline_core::clock::SystemClock;
 use pipeline_core::issue::AccountRef;
 use pipeline_core::process::Wrapper;
-use pipeline_core::tracker::Tracker as _;
+use pipeline_core::status::Status;
+use pipeline_core::tracker::IssueQuery;
+use pipeline_core::tracker::Tracker;
 use pipeline_core::workspace::Target;
 use pipeline_core::workspace::WorkspaceProvider as _;
 use pipeline_git::GitWorkspaces;
 use pipeline_git::WorkspaceOptions;
-use pipeline_trackers::local::Actor;
-use pipeline_trackers::local::LocalTracker;
 use serde::Serialize;
 
 use super::Context;
@@ -109,7 +111,7 @@ async fn all(context: &Context, workplace: &Workplace) -> Vec<Check> {
     )];
     checks.extend(state(context, workplace));
     checks.extend(repository(context, workplace).await);
-    checks.extend(tracker(workplace).await);
+    checks.extend(tracker(context, workplace).await);
     checks.extend(gates(workplace));
     let wrapper = sandbox::wrapper(
         &context.around,
@@ -198,16 +200,16 @@ async fn repository(context: &Context, workplace: &Workplace) -> Vec<Check> {
     checks
 }
 
-async fn tracker(workplace: &Workplace) -> Vec<Check> {
-    let dir = workplace.tracker_dir();
-    let tracker = match LocalTracker::open(&dir, Actor::pipeline()) {
-        Ok(tracker) => tracker,
+async fn tracker(context: &Context, workplace: &Workplace) -> Vec<Check> {
+    let opened = match compose::tracker::open(workplace, &context.around).await {
+        Ok(opened) => opened,
         Err(error) => {
-            let cure = "run `issue-pipeline init`, or correct [tracker] dir";
+            let cure = "run `issue-pipeline init`, or correct [tracker]";
             return vec![Check::broken("tracker", one_line(&error), cure)];
         }
     };
-    let mut checks = vec![Check::ok("tracker", format!("local, {}", dir.display()))];
+    let tracker = opened.tracker;
+    let mut checks = vec![Check::ok("tracker", opened.shown)];
     match tracker.me().await {
         Ok(me) => {
             let ours = workplace
@@ -250,23 +252,28 @@ async fn tracker(workplace: &Workplace) -> Vec<Check> {
         Err(error) => checks.push(Check::broken(
             "own account",
             one_line(&error),
-            "look at the tracker's folder",
+            "make the tracker readable for this account: its folder, or its credential and role",
         )),
     }
-    checks.push(statuses(workplace, &tracker).await);
+    checks.push(statuses(workplace, &*tracker).await);
     checks
 }
 
-async fn statuses(workplace: &Workplace, tracker: &LocalTracker) -> Check {
+async fn statuses(workplace: &Workplace, tracker: &dyn Tracker) -> Check {
     let wanted = &workplace.config().tracker.statuses;
     let after = workplace.config().landing.after_landing.iter();
-    let names = [&wanted.open, &wanted.spec_review, &wanted.in_progress];
-    for name in names.into_iter().chain(after) {
-        if let Err(error) = tracker.status_named(name).await {
-            let cure =
-                "create it, or change its name in [tracker.statuses] or [landing] after_landing";
-            return Check::broken("statuses", one_line(&error), cure);
-        }
+    let starting = [Status::Open, Status::SpecReview, Status::InProgress];
+    let statuses = starting
+        .into_iter()
+        .chain(after.map(|name| Status::Other(name.clone())));
+    let query = IssueQuery {
+        statuses: statuses.collect(),
+        // The names matter, not the issues.
+        updated_since: Some(SystemClock.now()),
+    };
+    if let Err(error) = tracker.list_issues(&query).await {
+        let cure = "create it, or change its name in [tracker.statuses] or [landing] after_landing";
+        return Check::broken("statuses", one_line(&error), cure);
     }
     Check::ok(
         "statuses",

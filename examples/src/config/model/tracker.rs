@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::config::AddressSource;
 use crate::config::Period;
+use crate::config::SecretSource;
 
 /// `[tracker]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +19,16 @@ pub struct TrackerSection {
     pub kind: TrackerKind,
     /// The local tracker's folder.
     pub dir: Option<PathBuf>,
+    /// The address of the project on a server.
+    pub project: Option<AddressSource>,
+    /// Where the credential is.
+    pub token: Option<SecretSource>,
+    /// Certificates of a company's own authority.
+    pub ca: Option<PathBuf>,
+    /// The proxy to go through.
+    pub proxy: Option<AddressSource>,
+    /// How long an answer may take.
+    pub timeout: Period,
     /// The accounts the pipeline writes as.
     #[schemars(with = "Vec<String>")]
     pub accounts: Vec<AccountRef>,
@@ -24,7 +36,7 @@ pub struct TrackerSection {
     #[schemars(with = "Vec<String>")]
     pub ignore_authors: Vec<AccountRef>,
     /// How long a landed comment may stay invisible.
-    pub settle: Period,
+    pub settle: Option<Period>,
     /// The tracker's own names of the three statuses.
     pub statuses: StatusNames,
 }
@@ -34,9 +46,14 @@ impl Default for TrackerSection {
         Self {
             kind: TrackerKind::Local,
             dir: None,
+            project: None,
+            token: None,
+            ca: None,
+            proxy: None,
+            timeout: Period::secs(60),
             accounts: vec![AccountRef("pipeline".to_owned())],
             ignore_authors: Vec::new(),
-            settle: Period::secs(0),
+            settle: None,
             statuses: StatusNames::default(),
         }
     }

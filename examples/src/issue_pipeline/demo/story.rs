@@ -13,7 +13,6 @@ use pipeline_core::report::TickOptions;
 use pipeline_core::report::TickReport;
 use pipeline_core::stages::Review;
 use pipeline_core::status::Status;
-use pipeline_core::tracker::Tracker as _;
 
 use super::person::Person;
 use super::report::Approved;
