@@ -1,8 +1,10 @@
 //! Tracker adapters of the issue pipeline.
 //!
-//! [`local`] keeps the issues in a folder: the embedded default, which needs no server.
+//! [`local`] keeps the issues in a folder: the embedded default, which needs no server. [`backlog`] works on a project of
+//! Backlog.
 //! With the feature `fakes`, `fake` has a server for the tests of adapters and of whoever uses them.
 
+pub mod backlog;
 #[cfg(feature = "fakes")]
 pub mod fake;
 #[allow(

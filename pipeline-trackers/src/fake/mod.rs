@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+pub mod backlog;
 mod fault;
 mod form;
 mod log;

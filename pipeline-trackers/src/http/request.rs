@@ -121,8 +121,13 @@ impl Request {
         self
     }
 
+    /// Returns what the request does, as errors say it.
+    pub(crate) const fn operation(&self) -> &'static str {
+        self.operation
+    }
+
     /// Returns what the request is about, else what it does.
-    pub(super) fn subject(&self) -> String {
+    pub(crate) fn subject(&self) -> String {
         if self.what.is_empty() {
             self.operation.to_owned()
         } else {

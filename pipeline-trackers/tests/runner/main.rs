@@ -1,9 +1,17 @@
 //! The tests of this crate from outside, in one binary.
 
 #[cfg(test)]
+mod backlog_conformance;
+#[cfg(test)]
+mod backlog_quiet;
+#[cfg(test)]
+mod backlog_schedules;
+#[cfg(test)]
 mod local_conformance;
 #[cfg(test)]
 mod local_processes;
+#[cfg(test)]
+mod schedules;
 
 #[test]
 fn no_test_file_is_forgotten() {
