@@ -71,6 +71,7 @@ const NOT_MADE: &[&str] = &[
     ".notifications.",
     ".resolution.",
     ".assignee.",
+    ".notificationInfo.",
 ];
 
 fn missing(recorded: &Value, shown: &Value) -> Vec<String> {
