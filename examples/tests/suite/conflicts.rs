@@ -1,12 +1,14 @@
 //! `conflicts`: JSON lines without anything else, a repository's rules, the current issues, and a look at rules.
 
+use pipeline_core::conflict::RuleFile;
+use pipeline_core::conflict::RuleSet;
 use serde_json::Value;
 use serde_json::json;
 
 use super::world::World;
 
-const LINES: &str = r#"{"issue":"A-1","files":["app/Http/Controllers/PointsController.php"],"priority":2}
-{"issue":"A-2","files":["app/Models/Point.php"],"priority":1}
+const LINES: &str = r#"{"issue":"A-1","files":["app/Http/Controllers/MenusController.php"],"priority":2}
+{"issue":"A-2","files":["app/Models/Menu.php"],"priority":1}
 {"issue":"A-3","files":["resources/views/orders/list.blade.php"]}
 {"issue":"A-4","files":[]}
 "#;
@@ -23,30 +25,43 @@ async fn json_lines_need_neither_configuration_nor_repository() {
         .await
         .ended(0)
         .json();
-    // Without a repository to look at, the generic rules know no Laravel: another file, another directory.
-    assert_eq!(batches(&report), json!([["A-2", "A-1", "A-3"], ["A-4"]]));
+    assert_eq!(
+        batches(&report),
+        json!([["A-2", "A-3"], ["A-1"], ["A-4"]]),
+        "{report}"
+    );
     let keys: Vec<&String> = report.as_object().expect("an object").keys().collect();
     assert_eq!(
         keys,
         ["batches", "groups", "pairs", "truncated", "waiting"],
         "{report}"
     );
-    assert_eq!(report["waiting"], json!([{"issue":"A-4","for":"A-2"}]));
-    assert!(
-        report["pairs"]
-            .as_array()
-            .expect("pairs")
-            .iter()
-            .all(|pair| pair["b"] == "A-4" && pair["reasons"][0]["class"] == "unknown"),
-        "{report}"
+    assert_eq!(
+        report["waiting"],
+        json!([{"issue":"A-1","for":"A-2"}, {"issue":"A-4","for":"A-2"}])
+    );
+    let classes: Vec<(&Value, &Value)> = report["pairs"]
+        .as_array()
+        .expect("pairs")
+        .iter()
+        .map(|pair| (&pair["b"], &pair["reasons"][0]["class"]))
+        .collect();
+    assert_eq!(
+        classes,
+        [
+            (&json!("A-2"), &json!("api")),
+            (&json!("A-4"), &json!("unknown")),
+            (&json!("A-4"), &json!("unknown")),
+            (&json!("A-4"), &json!("unknown")),
+        ]
     );
     world
         .fed(&["conflicts"], LINES)
         .await
         .ended(0)
         .says("Batches:")
-        .says("1. A-2, A-1, A-3");
-    let empty = world.fed(&["conflicts", "--json"], "").await.ended(0);
+        .says("1. A-2, A-3");
+    let empty = world.fed(&["conflicts", "--json"], "\n").await.ended(0);
     assert_eq!(batches(&empty.json()), json!([]));
     world
         .fed(&["conflicts"], "{\"issue\":\"A-1\"}\nA-2: x\n")
@@ -63,7 +78,7 @@ async fn the_files_of_a_repository_choose_the_rules_and_its_history_the_coupling
         "composer.json",
         "{\"require\":{\"laravel/framework\":\"^12\"}}\n",
     );
-    world.write("app/Models/Point.php", "<?php\n");
+    world.write("app/Models/Menu.php", "<?php\n");
     world.commit("A shop in Laravel").await;
     let repo = world.repo().display().to_string();
     let report = world
@@ -78,8 +93,8 @@ async fn the_files_of_a_repository_choose_the_rules_and_its_history_the_coupling
     );
     assert_eq!(
         (&reason["class"], &reason["key"]),
-        (&json!("domain"), &json!("all")),
-        "points are a cross-cutting domain: {reason}"
+        (&json!("api"), &json!("api:menu")),
+        "controller and model of one API: {reason}"
     );
 
     for n in 0..70 {
@@ -105,7 +120,7 @@ async fn the_files_of_a_repository_choose_the_rules_and_its_history_the_coupling
             .json();
         assert_eq!(batches(&coupled), json!([["A"], ["B"]]), "{coupled}");
         let rule = coupled["pairs"][0]["reasons"][0]["rule"].to_string();
-        assert!(rule.contains("coupl"), "{rule}");
+        assert!(rule.contains("changed together"), "{rule}");
     }
 }
 
@@ -168,4 +183,17 @@ async fn rules_that_do_nothing_are_named() {
         .await
         .ended(2)
         .says("cannot be read");
+}
+
+#[test]
+fn the_rules_of_the_manual_are_rules() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conflicts.md");
+    let manual = std::fs::read_to_string(manual).expect("the manual");
+    let rules = manual
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("an example");
+    let file = RuleFile::parse(rules, "the manual").expect("rules");
+    RuleSet::new(&file, &[]).expect("rules that can be used");
 }
