@@ -1,6 +1,6 @@
 //! From a configuration to a pipeline: every part once, in the order it is needed.
 
-mod agents;
+pub(crate) mod agents;
 mod analyzer;
 mod coupling;
 pub(crate) mod repository;
@@ -22,6 +22,8 @@ use pipeline_core::gate::TrackerGate;
 use pipeline_core::journal::FileJournal;
 use pipeline_core::journal::Journal;
 use pipeline_core::journal::JournalError;
+use pipeline_core::ledger::Ledger;
+use pipeline_core::ledger::LedgerError;
 use pipeline_core::lock::Integrator;
 use pipeline_core::memo::Markers;
 use pipeline_core::memo::SigningKeys;
@@ -35,7 +37,6 @@ use pipeline_core::runner::RunnerError;
 use pipeline_core::secret::Redactor;
 use pipeline_core::secret::Secret;
 use pipeline_core::settings::Settings;
-use pipeline_core::stages::Failures;
 use pipeline_core::thread::Protocol;
 use pipeline_core::tracker::Tracker;
 use pipeline_core::tracker::TrackerError;
@@ -67,6 +68,8 @@ pub struct Composed {
     pub ship_gate: Arc<dyn Gate>,
     /// What began and what ended.
     pub journal: Arc<dyn Journal>,
+    /// What runs used, and which agents are paused.
+    pub ledger: Arc<Ledger>,
     /// The repository, where there is one.
     pub repository: Option<OpenRepository>,
 }
@@ -93,6 +96,9 @@ pub enum ComposeError {
     /// The journal cannot be opened.
     #[error("the journal cannot be opened")]
     Journal(#[source] JournalError),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(LedgerError),
     /// The run table cannot be opened.
     #[error(transparent)]
     Runs(#[from] RunnerError),
@@ -164,6 +170,9 @@ pub async fn compose(
     let journal = FileJournal::open(&state.join("journal.jsonl")).map_err(ComposeError::Journal)?;
     let journal: Arc<dyn Journal> = Arc::new(journal);
 
+    let ledger = Ledger::open(&state.join("ledger.jsonl")).map_err(ComposeError::Ledger)?;
+    let ledger = Arc::new(ledger);
+
     let opened = tracker::open(workplace, around).await?;
     let tracker = opened.tracker;
     let protocol = Protocol {
@@ -212,7 +221,7 @@ pub async fn compose(
         .with_observer(observer)
         .with_redactor(redactor(workplace, around, &secrets))
         .with_attachments(Arc::new(attachments))
-        .with_failures(Failures::open(&state.join("failures.json")))
+        .with_ledger(Arc::clone(&ledger))
         .with_runner(Arc::clone(&runner) as _)
         .with_analyzer(Arc::new(analyzer::LazyAnalyzer::default()))
         .with_most_posts_per_day(config.limits.posts_per_day as usize);
@@ -249,6 +258,7 @@ pub async fn compose(
         tracker,
         ship_gate,
         journal,
+        ledger,
         repository,
     })
 }

@@ -1,12 +1,19 @@
 //! Agent adapters of the issue pipeline.
 //!
 //! [`CommandAgent`] puts any executable behind the pipeline's [`Agent`](pipeline_core::agent::Agent) seam: it is given
-//! its task as JSON and answers as JSON, or just changes files.
+//! its task as JSON and answers as JSON, or just changes files. [`ApiAgent`] asks a bare model over HTTPS, for judgment
+//! alone.
 
+mod api;
 mod command;
 mod private_folder;
 mod schema;
 
+pub use self::api::ApiAgent;
+pub use self::api::ApiAgentBuilder;
+pub use self::api::InvalidApiAgent;
+pub use self::api::Prices;
+pub use self::api::Wire;
 pub use self::command::CommandAgent;
 pub use self::command::CommandAgentBuilder;
 

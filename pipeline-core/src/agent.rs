@@ -148,6 +148,18 @@ impl Default for RunLimits {
     }
 }
 
+impl RunLimits {
+    /// Returns whether a run used more than it was allowed: that it came to an end does not make it a success.
+    #[must_use]
+    pub fn is_over(&self, usage: &Usage) -> bool {
+        let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
+        self.tokens.is_some_and(|most| tokens > most)
+            || self
+                .cost_micros
+                .is_some_and(|most| usage.cost_micros.is_some_and(|cost| cost > most))
+    }
+}
+
 /// One task for one agent in one directory. Holds no secret and no command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentTask {
@@ -169,6 +181,8 @@ pub struct AgentTask {
     pub workdir: Option<PathBuf>,
     /// Image files the task refers to.
     pub images: Vec<PathBuf>,
+    /// The model to ask for; `None` = the one the agent asks for by itself.
+    pub model: Option<String>,
     /// A session to go on with, if the agent still has it.
     pub session: Option<String>,
     /// A private directory for the agent's own state (HOME-like), kept while its session may be resumed.
@@ -256,6 +270,11 @@ pub enum AgentOutcome {
         /// The last of what it wrote to standard error.
         stderr: String,
     },
+    /// The model's service failed otherwise: an error of its own, a broken connection, an answer cut off.
+    ProviderFailed {
+        /// What it said.
+        detail: String,
+    },
     /// It ran a command that is forbidden in this task; the run was ended.
     ProhibitedCommand {
         /// The command.
@@ -290,6 +309,7 @@ impl AgentOutcome {
             | Self::Stalled
             | Self::Deadline
             | Self::Flooded
+            | Self::ProviderFailed { .. }
             | Self::Crashed { .. } => Retry::Backoff,
             Self::Completed
             | Self::NeedsInput { .. }
@@ -320,6 +340,7 @@ impl AgentOutcome {
             Self::Cancelled => "cancelled",
             Self::Flooded => "flooded",
             Self::Crashed { .. } => "crashed",
+            Self::ProviderFailed { .. } => "provider-failed",
             Self::ProhibitedCommand { .. } => "prohibited-command",
             Self::SandboxUnavailable { .. } => "sandbox-unavailable",
         }
@@ -353,6 +374,7 @@ impl fmt::Display for AgentOutcome {
                 write!(f, "ended with exit code {code}: {stderr}")
             }
             Self::Crashed { code: None, stderr } => write!(f, "ended by a signal: {stderr}"),
+            Self::ProviderFailed { detail } => write!(f, "the model's service failed: {detail}"),
             Self::ProhibitedCommand { command } => {
                 write!(f, "ran a command that is forbidden in this task: {command}")
             }

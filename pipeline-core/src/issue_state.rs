@@ -54,6 +54,11 @@ pub enum IssueState {
         /// Why the last one went back.
         reason: String,
     },
+    /// Its last run ended in a way another one would end in too: it waits for a new start move.
+    Stopped {
+        /// How it ended, in one word.
+        reason: String,
+    },
     /// Every attempt of this round is used up: it waits for a new start move.
     Exhausted {
         /// How many there were.
@@ -68,6 +73,17 @@ impl IssueState {
         matches!(self, Self::Ready { .. } | Self::Returned { .. })
     }
 }
+
+/// Reasons of a release or refusal after which the same task is not given again in its round: nothing of what it is
+/// given would be different.
+pub const STOPPING_REASONS: [&str; 6] = [
+    "no-progress",
+    "needs-input",
+    "refused-by-model",
+    "context-overflow",
+    "over-budget",
+    "prohibited-command",
+];
 
 /// Derives where an approved issue stands from the locks of its round.
 #[must_use]
@@ -104,6 +120,17 @@ pub fn in_round(
                 until: h.end,
             },
         };
+    }
+    let stopped = locks.ended_of(issue, round).find_map(|e| match &e.fate {
+        Fate::Released { reason } | Fate::Refused { reason }
+            if STOPPING_REASONS.contains(&reason.as_str()) =>
+        {
+            Some(reason.clone())
+        }
+        _ => None,
+    });
+    if let Some(reason) = stopped {
+        return IssueState::Stopped { reason };
     }
     let attempts = locks.attempts(issue, round);
     if attempts >= max_attempts {

@@ -1,20 +1,12 @@
 //! The durable list of what is about to happen and what has happened, one sync before each outside effect.
 
 use std::fmt::Debug;
-use std::fs::File;
-use std::fs::OpenOptions;
-use std::io;
-use std::io::Read as _;
-use std::io::Seek as _;
-use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use serde::Deserialize;
 use serde::Serialize;
-use sha2::Digest as _;
-use sha2::Sha256;
 
 use crate::BoxError;
 use crate::agent::RunId;
@@ -23,6 +15,9 @@ use crate::integrate::LandingPlan;
 use crate::issue::CommentId;
 use crate::issue::EventId;
 use crate::issue::IssueKey;
+pub use crate::line_log::Line;
+use crate::line_log::LineLog;
+use crate::line_log::LogError;
 use crate::process::ProcessIdentity;
 use crate::workspace::PatchId;
 use crate::workspace::Workspace;
@@ -158,17 +153,8 @@ pub enum Record {
     },
 }
 
-/// A record with its place.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Rises by one.
-    pub seq: u64,
-    /// When it was written.
-    pub at: Timestamp,
-    /// What.
-    #[serde(flatten)]
-    pub record: Record,
-}
+/// A record of the journal with its place.
+pub type Entry = Line<Record>;
 
 /// Where records are kept.
 ///
@@ -214,20 +200,34 @@ pub enum JournalError {
     },
 }
 
-/// A journal in a file of JSON lines: `<checksum> <json>`, the checksum over sequence and content.
-#[derive(Debug)]
-pub struct FileJournal {
-    path: PathBuf,
-    state: Mutex<State>,
+impl From<LogError> for JournalError {
+    fn from(e: LogError) -> Self {
+        match e {
+            LogError::Io {
+                path,
+                operation,
+                source,
+            } => Self::Io {
+                path,
+                operation,
+                source,
+            },
+            LogError::Damaged {
+                path,
+                record,
+                reason,
+            } => Self::Damaged {
+                path,
+                record,
+                reason,
+            },
+        }
+    }
 }
 
-/// The open file and how far it is known to be good: an append reads only what others have added since.
+/// A journal in a file of JSON lines: `<checksum> <json>`, the checksum over sequence and content.
 #[derive(Debug)]
-struct State {
-    file: File,
-    good: u64,
-    next_seq: u64,
-}
+pub struct FileJournal(LineLog<Record>);
 
 impl FileJournal {
     /// Opens or creates the journal; a torn record at the tail is cut off.
@@ -235,160 +235,22 @@ impl FileJournal {
     /// # Errors
     /// [`JournalError`].
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
-        let file = options.open(path).map_err(|e| io_error(path, "read", e))?;
-        if let Some(folder) = path.parent() {
-            // The name must survive a power cut as well as the content.
-            File::open(folder)
-                .and_then(|f| f.sync_all())
-                .map_err(|e| io_error(path, "written", e))?;
-        }
-        let state = Mutex::new(State {
-            file,
-            good: 0,
-            next_seq: 1,
-        });
-        let journal = Self {
-            path: path.to_owned(),
-            state,
-        };
+        let journal = Self(LineLog::open(path)?);
         let _entries = journal.entries()?;
         Ok(journal)
-    }
-
-    fn with_lock<T>(
-        &self,
-        operation: &'static str,
-        f: impl FnOnce(&mut State) -> Result<T, JournalError>,
-    ) -> Result<T, JournalError> {
-        let mut state = self
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        state
-            .file
-            .lock()
-            .map_err(|e| io_error(&self.path, operation, e))?;
-        let out = f(&mut state);
-        let unlocked = state
-            .file
-            .unlock()
-            .map_err(|e| io_error(&self.path, operation, e));
-        let out = out?;
-        unlocked?;
-        Ok(out)
-    }
-
-    /// Reads the records from a good position on; returns them with the position behind the last good one and whether
-    /// a torn record follows it.
-    fn read(
-        &self,
-        file: &mut File,
-        from: u64,
-        mut seq: u64,
-    ) -> Result<(Vec<Entry>, u64, bool), JournalError> {
-        let mut bytes = Vec::new();
-        file.seek(io::SeekFrom::Start(from))
-            .map_err(|e| io_error(&self.path, "read", e))?;
-        file.read_to_end(&mut bytes)
-            .map_err(|e| io_error(&self.path, "read", e))?;
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut good = from;
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            // The line end is part of the record: without it the write was cut.
-            let Some(end) = rest.iter().position(|b| *b == b'\n') else {
-                return Ok((entries, good, true));
-            };
-            let (line, behind) = rest.split_at(end);
-            let behind = behind.get(1..).unwrap_or_default();
-            match decode(line, seq) {
-                Ok(entry) => entries.push(entry),
-                Err(_) if behind.is_empty() => return Ok((entries, good, true)),
-                Err(reason) => {
-                    return Err(JournalError::Damaged {
-                        path: self.path.clone(),
-                        record: seq,
-                        reason,
-                    });
-                }
-            }
-            seq += 1;
-            good += end as u64 + 1;
-            rest = behind;
-        }
-        Ok((entries, good, false))
     }
 }
 
 impl Journal for FileJournal {
     fn append(&self, at: Timestamp, record: &Record) -> Result<u64, JournalError> {
-        self.with_lock("written", |state| {
-            let (others, good, torn) = self.read(&mut state.file, state.good, state.next_seq)?;
-            state.good = good;
-            state.next_seq += others.len() as u64;
-            if torn {
-                state
-                    .file
-                    .set_len(good)
-                    .map_err(|e| io_error(&self.path, "written", e))?;
-            }
-            let seq = state.next_seq;
-            let line = encode(&Entry {
-                seq,
-                at,
-                record: record.clone(),
-            });
-            state
-                .file
-                .write_all(line.as_bytes())
-                .and_then(|()| state.file.sync_data())
-                .map_err(|e| io_error(&self.path, "written", e))?;
-            state.good += line.len() as u64;
-            state.next_seq += 1;
-            Ok(seq)
+        self.0.locked("written", |log| {
+            let _others = log.fresh()?;
+            Ok(log.append(at, record.clone())?)
         })
     }
 
     fn entries(&self) -> Result<Vec<Entry>, JournalError> {
-        self.with_lock("read", |state| {
-            let (entries, good, _) = self.read(&mut state.file, 0, 1)?;
-            state.good = good;
-            state.next_seq = entries.len() as u64 + 1;
-            Ok(entries)
-        })
-    }
-}
-
-fn io_error(path: &Path, operation: &'static str, e: io::Error) -> JournalError {
-    JournalError::Io {
-        path: path.to_owned(),
-        operation,
-        source: e.into(),
-    }
-}
-
-fn checksum(json: &str) -> String {
-    hex::encode(Sha256::digest(json)).chars().take(16).collect()
-}
-
-fn encode(entry: &Entry) -> String {
-    let json = serde_json::to_string(entry).expect("records are plain data with string keys");
-    format!("{} {json}\n", checksum(&json))
-}
-
-fn decode(line: &[u8], expected: u64) -> Result<Entry, &'static str> {
-    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8")?;
-    let (sum, json) = line.split_once(' ').ok_or("no checksum")?;
-    if sum != checksum(json) {
-        return Err("the checksum does not fit");
-    }
-    let entry: Entry = serde_json::from_str(json).map_err(|_| "a record of another version")?;
-    if entry.seq == expected {
-        Ok(entry)
-    } else {
-        Err("a record is missing")
+        self.0.locked("read", |log| Ok(log.all()?))
     }
 }
 

@@ -15,6 +15,8 @@ pub mod integrate;
 pub mod issue;
 pub mod issue_state;
 pub mod journal;
+pub mod ledger;
+mod line_log;
 pub mod local_check;
 pub mod lock;
 pub mod memo;

@@ -25,6 +25,7 @@ use crate::issue::IssueKey;
 use crate::journal::Journal;
 use crate::journal::JournalError;
 use crate::journal::MemoryJournal;
+use crate::ledger::Ledger;
 use crate::lock::CommentLocks;
 use crate::lock::LockStore;
 use crate::mirror::Mirror;
@@ -36,7 +37,6 @@ use crate::secret::Redactor;
 use crate::settings::Settings;
 use crate::stages::Collisions;
 use crate::stages::FailingBases;
-use crate::stages::Failures;
 use crate::thread::Protocol;
 use crate::tracker::Tracker;
 use crate::tracker::TrackerError;
@@ -66,7 +66,7 @@ pub struct Pipeline {
     pub(crate) analyzer: Option<Arc<dyn FailureAnalyzer>>,
     pub(crate) gates: Vec<Arc<dyn Gate>>,
     pub(crate) attachments: Option<Arc<AttachmentStore>>,
-    pub(crate) failures: Arc<Failures>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) protected: Arc<ProtectedRules>,
     pub(crate) failing_bases: Arc<FailingBases>,
     pub(crate) collisions: Arc<Collisions>,
@@ -241,7 +241,7 @@ pub struct Builder {
     analyzer: Option<Arc<dyn FailureAnalyzer>>,
     gates: Vec<Arc<dyn Gate>>,
     attachments: Option<Arc<AttachmentStore>>,
-    failures: Failures,
+    ledger: Arc<Ledger>,
     most_posts_per_day: usize,
     protected: Arc<ProtectedRules>,
 }
@@ -268,7 +268,7 @@ impl Pipeline {
             analyzer: None,
             gates: Vec::new(),
             attachments: None,
-            failures: Failures::in_memory(),
+            ledger: Arc::new(Ledger::in_memory()),
             most_posts_per_day: 60,
             protected: Arc::new(ProtectedRules::builtin()),
         }
@@ -360,8 +360,8 @@ impl Builder {
         with_analyzer(analyzer: Arc<dyn FailureAnalyzer>) = Some(analyzer);
         /// Sets where the files of issues are kept; without it agents see their names only.
         with_attachments(attachments: Arc<AttachmentStore>) = Some(attachments);
-        /// Sets where failing answers are counted; in memory otherwise.
-        with_failures(failures: Failures) = failures;
+        /// Sets where is written down what runs use and which agents are paused; in memory otherwise.
+        with_ledger(ledger: Arc<Ledger>) = ledger;
         /// Sets what is recognised in commands that agents ran; the built-in rules otherwise.
         with_protected(protected: Arc<ProtectedRules>) = protected;
         /// Sets the cap on our memos per issue and day.
@@ -414,7 +414,7 @@ impl Builder {
             analyzer: self.analyzer,
             gates: self.gates,
             attachments: self.attachments,
-            failures: Arc::new(self.failures),
+            ledger: self.ledger,
             protected: self.protected,
             failing_bases: Arc::default(),
             collisions: Arc::default(),

@@ -1,10 +1,12 @@
 //! What a team decides; plain data, read by the binaries from `pipeline.toml`.
 
+mod agents;
+mod brakes;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::agent::RunLimits;
-use crate::agent::TaskKind;
 use crate::clock::Timestamp;
 use crate::gate::Person;
 use crate::issue::AccountRef;
@@ -13,6 +15,12 @@ use crate::lock::Integrator;
 use crate::start::StartRules;
 use crate::status::Status;
 use crate::workspace::Target;
+
+pub use self::agents::AgentRole;
+pub use self::agents::AgentSettings;
+pub use self::agents::RoleSettings;
+pub use self::brakes::Brakes;
+pub use self::brakes::Budget;
 
 /// Which issues exist for us. Empty fields do not restrict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -85,15 +93,36 @@ pub struct Slot {
     pub name: String,
     /// The configured agent that works in it.
     pub agent: String,
+    /// Who works in it while the agent before is paused, in this order.
+    pub fallbacks: Vec<String>,
 }
 
-/// Which agent does what.
+impl Slot {
+    /// Makes a slot in which one agent works.
+    #[must_use]
+    pub fn new(name: impl Into<String>, agent: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            agent: agent.into(),
+            fallbacks: Vec::new(),
+        }
+    }
+
+    /// Returns who may work in it, in order.
+    pub fn agents(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.agent)
+            .chain(&self.fallbacks)
+            .map(String::as_str)
+    }
+}
+
+/// Which agent reads, in order: the next one while the one before is paused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Roles {
     /// Triage.
-    pub triage: Option<String>,
+    pub triage: Vec<String>,
     /// Local check and re-check.
-    pub check: Option<String>,
+    pub check: Vec<String>,
 }
 
 /// What a team decides.
@@ -117,8 +146,10 @@ pub struct Settings {
     pub roles: Roles,
     /// Where runs are made; as many at a time as there are slots.
     pub slots: Vec<Slot>,
-    /// Limits of a run by what is asked for; the default otherwise.
-    pub limits: BTreeMap<TaskKind, RunLimits>,
+    /// What each agent may use and asks for; the defaults otherwise.
+    pub agents: BTreeMap<String, AgentSettings>,
+    /// What is spent at most, over all runs.
+    pub brakes: Brakes,
     /// Who integrates here.
     pub integrator: Integrator,
     /// Which branch an issue is meant for.
@@ -157,7 +188,8 @@ impl Settings {
             max_failures: 3,
             roles: Roles::default(),
             slots: Vec::new(),
-            limits: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            brakes: Brakes::default(),
             integrator,
             targets: Targets {
                 default: target,
@@ -175,9 +207,17 @@ impl Settings {
         }
     }
 
-    /// Returns the limits for a kind of task.
+    /// Returns the limits of one run of an agent in a role.
     #[must_use]
-    pub fn limits(&self, kind: TaskKind) -> RunLimits {
-        self.limits.get(&kind).copied().unwrap_or_default()
+    pub fn limits(&self, agent: &str, role: AgentRole) -> RunLimits {
+        self.agents
+            .get(agent)
+            .map_or_else(RunLimits::default, |a| a.limits(role))
+    }
+
+    /// Returns the model an agent is asked to use in a role, where one is named.
+    #[must_use]
+    pub fn model(&self, agent: &str, role: AgentRole) -> Option<&str> {
+        self.agents.get(agent)?.model(role)
     }
 }

@@ -4,14 +4,21 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pipeline_agents::ApiAgent;
 use pipeline_agents::CommandAgent;
+use pipeline_agents::InvalidApiAgent;
+use pipeline_agents::Prices;
+use pipeline_agents::Wire;
 use pipeline_core::agent::Agent;
 use pipeline_core::agent::WorkspaceKind;
 use pipeline_core::secret::Secret;
+use url::Url;
 
 use super::ComposeError;
+use super::settings::micros;
 use crate::config::model::AgentKind;
 use crate::config::model::AgentSection;
+use crate::config::model::ApiWire;
 use crate::config::model::WorkspaceChoice;
 use crate::sandbox;
 use crate::surroundings::Surroundings;
@@ -38,6 +45,9 @@ pub(super) async fn agents(
         let agent: Arc<dyn Agent> = match section.kind {
             AgentKind::Command => {
                 Arc::new(command(workplace, around, name, section, &mut agents.secrets).await?)
+            }
+            AgentKind::Api => {
+                Arc::new(api(workplace, around, name, section, &mut agents.secrets).await?)
             }
         };
         agents.built.push(agent);
@@ -94,6 +104,48 @@ async fn command(
         agent = agent.secret(variable, secret);
     }
     Ok(agent.build())
+}
+
+pub(crate) async fn api(
+    workplace: &Workplace,
+    around: &Surroundings,
+    name: &str,
+    section: &AgentSection,
+    secrets: &mut Vec<Secret>,
+) -> Result<ApiAgent, ComposeError> {
+    let api = &section.api;
+    let lacks = |what| ComposeError::unusable(format!("agent {name} lacks {what}"));
+    let source = api.key.as_ref().ok_or_else(|| lacks("api.key"))?;
+    let address = api.url.as_deref().ok_or_else(|| lacks("api.url"))?;
+    let model = section.model.as_deref().ok_or_else(|| lacks("model"))?;
+    let unusable = |source: pipeline_core::BoxError| ComposeError::Unusable {
+        what: format!("agent {name} cannot be used"),
+        source: Some(source),
+    };
+    let address = Url::parse(address).map_err(|_| unusable(InvalidApiAgent::Address.into()))?;
+    let directory = workplace.loaded.path.parent().unwrap_or(Path::new("/"));
+    let key = read_secret(source, around, directory)
+        .await
+        .map_err(|source| ComposeError::Secret {
+            agent: name.to_owned(),
+            variable: "api.key".to_owned(),
+            source,
+        })?;
+    secrets.push(key.clone());
+    let wire = match api.wire {
+        ApiWire::Responses => Wire::Responses,
+        ApiWire::Messages => Wire::Messages,
+    };
+    let mut agent =
+        ApiAgent::builder(name, wire, address, model, key).output_tokens(api.output_tokens);
+    if let (Some(input), Some(output)) = (api.input_usd, api.output_usd) {
+        agent = agent.prices(Prices {
+            input: micros(input),
+            cached: api.cached_usd.map(micros),
+            output: micros(output),
+        });
+    }
+    agent.build().map_err(|error| unusable(error.into()))
 }
 
 /// Returns the folders a program of the person's own has to see: where it is named, and where a link leads.

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use pipeline_core::agent::RunLimits;
-use pipeline_core::agent::TaskKind;
 use pipeline_core::gate::Person;
 use pipeline_core::lock::Integrator;
 use pipeline_core::random;
+use pipeline_core::settings::AgentRole;
+use pipeline_core::settings::AgentSettings;
+use pipeline_core::settings::Brakes;
+use pipeline_core::settings::Budget;
+use pipeline_core::settings::RoleSettings;
 use pipeline_core::settings::Roles;
 use pipeline_core::settings::Scope;
 use pipeline_core::settings::Settings;
@@ -20,7 +24,14 @@ use pipeline_core::workspace::Target;
 
 use super::ComposeError;
 use crate::config::Config;
+use crate::config::Period;
+use crate::config::model::AgentOrder;
+use crate::config::model::AgentSection;
+use crate::config::model::AgentStage;
+use crate::config::model::BudgetSection;
+use crate::config::model::LimitsSection;
 use crate::config::model::RunLimitsSection;
+use crate::config::model::StageOverrides;
 use crate::surroundings::StateDir;
 use crate::workplace::Workplace;
 
@@ -59,11 +70,12 @@ pub(super) async fn settings(
     settings.max_attempts = config.limits.attempts;
     settings.max_failures = config.limits.failures;
     settings.roles = Roles {
-        triage: role(config, config.roles.triage.as_ref()),
-        check: role(config, config.roles.check.as_ref()),
+        triage: order(config, config.roles.triage.as_ref()),
+        check: order(config, config.roles.check.as_ref()),
     };
     settings.slots = slots(config);
-    settings.limits = limits(config);
+    settings.agents = agents(config);
+    settings.brakes = brakes(&config.limits);
     settings.exclude.clone_from(&config.workspace.exclude);
     settings.authors = authors(config);
     settings.message.clone_from(&config.landing.message);
@@ -112,52 +124,99 @@ fn target_rules(config: &Config) -> Result<Vec<(String, Target)>, ComposeError> 
         .collect()
 }
 
-/// Returns the agent of a role: the one named, else the only one there is.
-fn role(config: &Config, named: Option<&String>) -> Option<String> {
-    named.or_else(|| config.agents.keys().next()).cloned()
+/// Returns the agents of a role in order: the ones named, else the only one there is.
+fn order(config: &Config, named: Option<&AgentOrder>) -> Vec<String> {
+    match named {
+        Some(order) => order.names().to_vec(),
+        None => config.agents.keys().take(1).cloned().collect(),
+    }
 }
 
 fn slots(config: &Config) -> Vec<Slot> {
-    let usual = role(config, config.roles.implement.as_ref());
+    let usual = order(config, config.roles.implement.as_ref());
     let slot = |name: &String| {
-        let agent = config.workers.agents.get(name).or(usual.as_ref())?.clone();
+        let own = config.workers.agents.get(name).map(AgentOrder::names);
+        let (first, others) = own.unwrap_or(&usual).split_first()?;
         Some(Slot {
-            name: name.clone(),
-            agent,
+            fallbacks: others.to_vec(),
+            ..Slot::new(name, first)
         })
     };
     config.workers.slots.iter().filter_map(slot).collect()
 }
 
-fn limits(config: &Config) -> BTreeMap<TaskKind, RunLimits> {
-    let roles = &config.roles;
-    let kinds = [
-        (TaskKind::Triage, &roles.triage),
-        (TaskKind::LocalCheck, &roles.check),
-        (TaskKind::Recheck, &roles.check),
-        (TaskKind::Repair, &roles.check),
-        (TaskKind::Implement, &roles.implement),
-        (TaskKind::Rework, &roles.implement),
-    ];
-    let limit = |(kind, named): (TaskKind, &Option<String>)| {
-        let agent = config.agents.get(&role(config, named.as_ref())?)?;
-        Some((kind, run_limits(&agent.limits)))
+fn agents(config: &Config) -> BTreeMap<String, AgentSettings> {
+    let settings = |(name, section): (&String, &AgentSection)| {
+        let role = |(stage, own): (&AgentStage, &StageOverrides)| {
+            let settings = RoleSettings {
+                model: own.model.clone(),
+                limits: Some(role_limits(&section.limits, own)),
+            };
+            (stage.role(), settings)
+        };
+        let settings = AgentSettings {
+            model: section.model.clone(),
+            limits: run_limits(&section.limits),
+            roles: section.stages.iter().map(role).collect(),
+            day: budget(&section.limits.day, None),
+            in_flight: section.limits.in_flight,
+        };
+        (name.clone(), settings)
     };
-    kinds.into_iter().filter_map(limit).collect()
+    config.agents.iter().map(settings).collect()
+}
+
+fn brakes(limits: &LimitsSection) -> Brakes {
+    let by = &limits.in_flight_by;
+    let by = [
+        (AgentRole::Triage, by.triage),
+        (AgentRole::Check, by.check),
+        (AgentRole::Implement, by.implement),
+    ];
+    Brakes {
+        issue: budget(&limits.issue, Some(LimitsSection::RUNS_OF_AN_ISSUE)),
+        author: budget(&limits.author, Some(LimitsSection::RUNS_OF_AN_AUTHOR)),
+        day: budget(&limits.day, Some(LimitsSection::RUNS_OF_A_DAY)),
+        in_flight: limits.in_flight,
+        in_flight_by: by.into_iter().filter_map(|(r, n)| Some((r, n?))).collect(),
+    }
+}
+
+fn budget(section: &BudgetSection, usual_runs: Option<u64>) -> Budget {
+    Budget {
+        runs: section.runs.or(usual_runs),
+        tokens: section.tokens,
+        cost_micros: section.cost_usd.map(micros),
+        time: section.time.map(Period::get),
+    }
 }
 
 fn run_limits(section: &RunLimitsSection) -> RunLimits {
     RunLimits {
         deadline: section.deadline.get(),
-        stall: section.stall.map(crate::config::Period::get),
+        stall: section.stall.map(Period::get),
         output_bytes: u64::from(section.output_mib) << 20,
         tokens: section.tokens,
         cost_micros: section.cost_usd.map(micros),
     }
 }
 
+/// Returns an agent's limits with what one stage sets in their place.
+fn role_limits(section: &RunLimitsSection, own: &StageOverrides) -> RunLimits {
+    let usual = run_limits(section);
+    RunLimits {
+        deadline: own.deadline.map_or(usual.deadline, Period::get),
+        stall: own.stall.map(Period::get).or(usual.stall),
+        output_bytes: own
+            .output_mib
+            .map_or(usual.output_bytes, |mib| u64::from(mib) << 20),
+        tokens: own.tokens.or(usual.tokens),
+        cost_micros: own.cost_usd.map(micros).or(usual.cost_micros),
+    }
+}
+
 /// Returns US dollars in millionths; what was read from the configuration is finite and not negative.
-fn micros(dollars: f64) -> u64 {
+pub(super) fn micros(dollars: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -168,7 +227,7 @@ fn micros(dollars: f64) -> u64 {
 }
 
 fn authors(config: &Config) -> BTreeMap<String, Person> {
-    let author = |(name, agent): (&String, &crate::config::model::AgentSection)| {
+    let author = |(name, agent): (&String, &AgentSection)| {
         let written = agent
             .author
             .clone()

@@ -7,7 +7,9 @@ use pipeline_core::workspace::Target;
 
 use super::Config;
 use super::model::AgentKind;
+use super::model::AgentOrder;
 use super::model::AgentSection;
+use super::model::BudgetSection;
 use super::model::Place;
 use super::model::Signing;
 use crate::terminal::escape;
@@ -51,6 +53,7 @@ fn agent_of(name: &str, agent: &AgentSection, found: &mut Found) {
             found.push(("agents", what));
         }
         AgentKind::Command => {}
+        AgentKind::Api => api_of(name, agent, found),
     }
     let variables = agent.env.iter().chain(agent.secrets.keys());
     for variable in variables.filter(|v| !is_variable(v)) {
@@ -62,9 +65,45 @@ fn agent_of(name: &str, agent: &AgentSection, found: &mut Found) {
         );
         found.push(("agents", what));
     }
-    if (agent.limits.cost_usd).is_some_and(|c| !c.is_finite() || c < 0.0) {
+    let stages = agent.stages.values().map(|s| s.cost_usd);
+    let sums = [agent.limits.cost_usd, agent.limits.day.cost_usd];
+    if sums.into_iter().chain(stages).any(|c| !is_money(c)) {
+        let what = format!("agent {name}: cost_usd is a sum of money in US dollars, like 2.5");
+        found.push(("agents", what));
+    }
+    if agent.limits.in_flight == Some(0) || is_empty(&agent.limits.day) {
         let what =
-            format!("agent {name}: limits.cost_usd is a sum of money in US dollars, like 2.5");
+            format!("agent {name}: a limit of 0 would let nothing through: write at least 1");
+        found.push(("agents", what));
+    }
+}
+
+/// Says what is missing for a bare model; whether its address is usable is said when it is made.
+fn api_of(name: &str, agent: &AgentSection, found: &mut Found) {
+    let api = &agent.api;
+    let mut missing = Vec::new();
+    missing.extend(api.url.is_none().then_some("api.url"));
+    missing.extend(api.key.is_none().then_some("api.key"));
+    missing.extend(agent.model.is_none().then_some("model"));
+    if !missing.is_empty() {
+        let what = format!(
+            "agent {name} is a model behind a web service and lacks {}",
+            missing.join(", ")
+        );
+        found.push(("agents", what));
+    }
+    if ![api.input_usd, api.cached_usd, api.output_usd]
+        .into_iter()
+        .all(is_money)
+        || api.input_usd.is_some() != api.output_usd.is_some()
+    {
+        let what = format!(
+            "agent {name}: api.input_usd and api.output_usd are the prices of a million tokens, both or none"
+        );
+        found.push(("agents", what));
+    }
+    if api.output_tokens == 0 {
+        let what = format!("agent {name}: api.output_tokens is at least 1");
         found.push(("agents", what));
     }
 }
@@ -83,13 +122,9 @@ fn roles(config: &Config, found: &mut Found) {
     ];
     for (path, role) in roles {
         match role {
-            Some(name) if !config.agents.contains_key(name) => {
-                let name = escape(name);
-                found.push((
-                    path,
-                    format!("there is no agent `{name}` (there are: {known})"),
-                ));
-            }
+            Some(order) => order_of(path, order, config, &known, found),
+            None if path != "roles.triage"
+                && config.agents.values().all(|a| a.kind == AgentKind::Api) => {}
             None if names.len() > 1 => {
                 let what = format!(
                     "there are several agents, so say which one does this: {path} = one of {known}"
@@ -105,13 +140,38 @@ fn roles(config: &Config, found: &mut Found) {
             let slot = escape(slot);
             found.push((at, format!("there is no slot `{slot}`: name it in `slots`")));
         }
-        if !config.agents.contains_key(name) {
-            let agent = escape(name);
-            found.push((
-                at,
-                format!("there is no agent `{agent}` (there are: {known})"),
-            ));
-        }
+        order_of(at, name, config, &known, found);
+    }
+}
+
+fn order_of(
+    path: &'static str,
+    order: &AgentOrder,
+    config: &Config,
+    known: &str,
+    found: &mut Found,
+) {
+    let names = order.names();
+    for name in names.iter().filter(|n| !config.agents.contains_key(*n)) {
+        let name = escape(name);
+        let what = format!("there is no agent `{name}` (there are: {known})");
+        found.push((path, what));
+    }
+    if names.iter().collect::<BTreeSet<_>>().len() != names.len() {
+        found.push((path, "an agent stands twice in this order".to_owned()));
+    }
+    let is_api = |name: &&String| {
+        let agent = config.agents.get(*name);
+        agent.is_some_and(|a| a.kind == AgentKind::Api)
+    };
+    if path != "roles.triage"
+        && let Some(name) = names.iter().find(is_api)
+    {
+        let what = format!(
+            "agent {} is a bare model without tools: it can triage, and neither look at a repository nor change one",
+            escape(name)
+        );
+        found.push((path, what));
     }
 }
 
@@ -267,10 +327,47 @@ fn numbers(config: &Config, found: &mut Found) {
         ("limits.patch_files", l.patch_files),
     ] {
         if value == 0 {
-            let what = "0 would let nothing through: write at least 1";
+            found.push((path, NOTHING.to_owned()));
+        }
+    }
+    let by = &l.in_flight_by;
+    for (path, value) in [
+        ("limits.in_flight", l.in_flight),
+        ("limits.in_flight_by.triage", by.triage),
+        ("limits.in_flight_by.check", by.check),
+        ("limits.in_flight_by.implement", by.implement),
+    ] {
+        if value == Some(0) {
+            found.push((path, NOTHING.to_owned()));
+        }
+    }
+    for (path, budget) in [
+        ("limits.issue", &l.issue),
+        ("limits.author", &l.author),
+        ("limits.day", &l.day),
+    ] {
+        if is_empty(budget) {
+            found.push((path, NOTHING.to_owned()));
+        }
+        if !is_money(budget.cost_usd) {
+            let what = "cost_usd is a sum of money in US dollars, like 2.5";
             found.push((path, what.to_owned()));
         }
     }
+}
+
+const NOTHING: &str = "0 would let nothing through: write at least 1";
+
+fn is_money(dollars: Option<f64>) -> bool {
+    dollars.is_none_or(|d| d.is_finite() && d >= 0.0)
+}
+
+/// Returns whether a budget is used up before anything began.
+fn is_empty(budget: &BudgetSection) -> bool {
+    budget.runs == Some(0)
+        || budget.tokens == Some(0)
+        || budget.cost_usd == Some(0.0)
+        || budget.time.is_some_and(|t| t.get().is_zero())
 }
 
 fn plain_name(name: &str) -> bool {

@@ -81,8 +81,8 @@ pub enum Command {
     Schedule(ScheduleArguments),
     /// Start nothing new until `resume`; what runs goes on.
     Pause(PauseArguments),
-    /// Take a pause back.
-    Resume,
+    /// Take a pause back: of everything, or of one agent.
+    Resume(ResumeArguments),
     /// End the run that works on an issue.
     Stop(IssueArgument),
     /// End a work-start lock by hand.
@@ -96,6 +96,14 @@ pub enum Command {
     /// The agent of `demo`: reads a task, answers, edits files.
     #[command(hide = true)]
     DemoAgent,
+}
+
+/// `resume`
+#[derive(Debug, Args)]
+pub struct ResumeArguments {
+    /// The agent that met its limit, or could not be used, and was paused for that.
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
 }
 
 /// `demo`

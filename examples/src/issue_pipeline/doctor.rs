@@ -5,6 +5,7 @@ use std::path::Path;
 use pipeline_core::clock::Clock as _;
 use pipeline_core::clock::SystemClock;
 use pipeline_core::issue::AccountRef;
+use pipeline_core::ledger::Ledger;
 use pipeline_core::process::Wrapper;
 use pipeline_core::status::Status;
 use pipeline_core::tracker::IssueQuery;
@@ -127,6 +128,7 @@ async fn all(context: &Context, workplace: &Workplace) -> Vec<Check> {
         let cure = "name one in [agents.NAME], or run `issue-pipeline init --agent COMMAND`";
         checks.push(Check::broken("agents", "no agent is configured", cure));
     }
+    checks.extend(roles(workplace));
     checks.extend(commands(context, workplace));
     checks
 }
@@ -410,7 +412,13 @@ async fn agent(
                 ),
             });
         }
+        AgentKind::Api => {
+            checks.push(api(context, workplace, name, agent).await);
+            checks.extend(paused(workplace, name));
+            return checks;
+        }
     }
+    checks.extend(paused(workplace, name));
     for variable in agent
         .env
         .iter()
@@ -458,6 +466,66 @@ async fn agent(
         ));
     }
     checks
+}
+
+/// Looks at what a bare model needs; the service itself is not asked, since every question costs.
+async fn api(context: &Context, workplace: &Workplace, name: &str, agent: &AgentSection) -> Check {
+    match compose::agents::api(workplace, &context.around, name, agent, &mut Vec::new()).await {
+        Ok(_) => {
+            let model = agent.model.as_deref().unwrap_or_default();
+            let mut said = format!("model {model} behind a web service, for triage");
+            if agent.api.input_usd.is_none() {
+                said.push_str("; without prices, limits of money do not see it");
+            }
+            Check::ok(format!("agent {name}"), said)
+        }
+        Err(error) => Check::broken(
+            format!("agent {name}"),
+            one_line(&error),
+            "correct `model` and [agents.NAME.api]",
+        ),
+    }
+}
+
+/// Says that an agent is paused.
+fn paused(workplace: &Workplace, name: &str) -> Option<Check> {
+    let path = workplace.state.path().join("ledger.jsonl");
+    if !path.exists() {
+        return None;
+    }
+    let title = format!("agent {name}");
+    let pause = Ledger::open(&path).and_then(|l| l.pause(name, SystemClock.now()));
+    match pause {
+        Ok(None) => None,
+        Ok(Some(pause)) => Some(Check::warning(
+            title,
+            format!("paused until {} ({})", pause.until, pause.reason),
+            format!("`issue-pipeline resume --agent {name}` lets it go on at once"),
+        )),
+        Err(error) => Some(Check::broken(
+            title,
+            one_line(&error),
+            "look at the file, then move it aside",
+        )),
+    }
+}
+
+/// Shows which agent does what, in order.
+fn roles(workplace: &Workplace) -> Vec<Check> {
+    let config = workplace.config();
+    let only: Vec<String> = config.agents.keys().take(1).cloned().collect();
+    let roles = &config.roles;
+    [
+        ("triage", &roles.triage),
+        ("check", &roles.check),
+        ("implement", &roles.implement),
+    ]
+    .into_iter()
+    .filter_map(|(role, order)| {
+        let names = order.as_ref().map_or(only.as_slice(), |o| o.names());
+        (!names.is_empty()).then(|| Check::ok(format!("role {role}"), names.join(", then ")))
+    })
+    .collect()
 }
 
 fn commands(context: &Context, workplace: &Workplace) -> Vec<Check> {

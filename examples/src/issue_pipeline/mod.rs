@@ -108,7 +108,7 @@ pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Res
         Command::Watch(arguments) => watch::run(&context, &arguments).await,
         Command::Schedule(arguments) => schedule::run(&context, &arguments),
         Command::Pause(arguments) => pause::pause(&context, &arguments),
-        Command::Resume => pause::resume(&context),
+        Command::Resume(arguments) => pause::resume(&context, &arguments),
         Command::Stop(arguments) => stop::stop(&context, &arguments.issue).await,
         Command::Release(arguments) => stop::release(&context, &arguments).await,
         Command::Log(arguments) => log::run(&context, &arguments),

@@ -3,6 +3,7 @@
 use pipeline_core::clock::Clock as _;
 use pipeline_core::clock::SystemClock;
 use pipeline_core::clock::Timestamp;
+use pipeline_core::ledger::Ledger;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -10,10 +11,13 @@ use super::Context;
 use super::Exit;
 use super::Failure;
 use super::arguments::PauseArguments;
+use super::arguments::ResumeArguments;
 use super::issue::whoever;
+use crate::compose::ComposeError;
 use crate::surroundings::StateDir;
 use crate::surroundings::StateDirError;
 use crate::terminal::escape_line;
+use crate::workplace::Workplace;
 
 const FILE: &str = "paused.json";
 
@@ -69,8 +73,11 @@ pub(super) fn pause(context: &Context, arguments: &PauseArguments) -> Result<Exi
     Ok(Exit::Done)
 }
 
-pub(super) fn resume(context: &Context) -> Result<Exit, Failure> {
+pub(super) fn resume(context: &Context, arguments: &ResumeArguments) -> Result<Exit, Failure> {
     let workplace = context.workplace()?;
+    if let Some(agent) = &arguments.agent {
+        return resume_agent(context, &workplace, agent);
+    }
     let was = Paused::read(&workplace.state)?;
     if was.is_some() {
         std::fs::remove_file(workplace.state.path().join(FILE))?;
@@ -78,6 +85,31 @@ pub(super) fn resume(context: &Context) -> Result<Exit, Failure> {
     } else {
         context.out.line("it was not paused")?;
     }
+    context.out.result(&serde_json::json!({ "was": was }))?;
+    Ok(Exit::Done)
+}
+
+/// Takes the pause of one agent back.
+fn resume_agent(context: &Context, workplace: &Workplace, agent: &str) -> Result<Exit, Failure> {
+    let shown = escape_line(agent);
+    let agents = &workplace.config().agents;
+    if !agents.contains_key(agent) {
+        let known: Vec<&str> = agents.keys().map(String::as_str).collect();
+        return Err(Failure::usage(format!(
+            "there is no agent `{shown}` (there are: {})",
+            known.join(", ")
+        )));
+    }
+    workplace.state.prepare()?;
+    let ledger =
+        Ledger::open(&workplace.state.path().join("ledger.jsonl")).map_err(ComposeError::Ledger)?;
+    let was = ledger
+        .resume(agent, SystemClock.now())
+        .map_err(ComposeError::Ledger)?;
+    context.out.line(match &was {
+        Some(pause) => format!("agent {shown} goes on; it was paused until {}", pause.until),
+        None => format!("agent {shown} was not paused"),
+    })?;
     context.out.result(&serde_json::json!({ "was": was }))?;
     Ok(Exit::Done)
 }

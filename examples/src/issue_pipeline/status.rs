@@ -57,6 +57,10 @@ fn tell(out: &Output, report: &Report) -> Result<(), Failure> {
             Style::Faint,
             &format!("        {}", escape_line(&line.next)),
         ))?;
+        if line.spent.runs > 0 {
+            let spent = format!("        {}", line.spent);
+            out.line(out.paint(Style::Faint, &spent))?;
+        }
     }
     if report.status.issues.is_empty() {
         out.line("no issue is in scope")?;
@@ -83,6 +87,20 @@ fn tell(out: &Output, report: &Report) -> Result<(), Failure> {
             escape_line(&run.slot),
             run.began
         ))?;
+    }
+    for agent in &report.status.agents {
+        let name = escape_line(&agent.agent);
+        if let Some(pause) = &agent.paused {
+            let line = format!(
+                "agent {name} is paused until {} ({}): `issue-pipeline resume --agent {name}` lets it go on",
+                pause.until,
+                escape_line(&pause.reason)
+            );
+            out.line(out.paint(Style::Warn, &line))?;
+        }
+    }
+    if report.status.day.all.runs > 0 {
+        out.line(format!("last 24 hours: {}", report.status.day.all))?;
     }
     for candidate in &report.status.candidates {
         out.line(format!(
@@ -113,6 +131,9 @@ pub(super) async fn explain(context: &Context, issue: &IssueKey) -> Result<Exit,
             Style::Warn,
             "it is outside [scope], so no stage looks at it",
         ))?;
+    }
+    if line.spent.runs > 0 {
+        out.line(format!("used so far: {}", line.spent))?;
     }
     for (question, answer) in &explanation.readiness {
         let style = if answer == "yes" {

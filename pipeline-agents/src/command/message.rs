@@ -35,6 +35,7 @@ pub(super) struct TaskMessage<'a> {
     input: &'a Value,
     workdir: Option<&'a Path>,
     images: &'a [PathBuf],
+    model: Option<&'a str>,
     session: Option<&'a str>,
     deadline_seconds: u64,
 }
@@ -52,6 +53,7 @@ impl<'a> TaskMessage<'a> {
             input: &task.input,
             workdir: task.workdir.as_deref(),
             images: &task.images,
+            model: task.model.as_deref(),
             session: task.session.as_deref(),
             deadline_seconds: task.limits.deadline.as_secs(),
         }

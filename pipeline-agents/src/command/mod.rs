@@ -59,7 +59,7 @@ const STDERR: Capture = Capture::tail(16 << 10, 256 << 20);
 ///
 /// ```json
 /// {"v":1,"run":"run-0f…","issue":"PROJ-12","kind":"local_check","mode":"read_only","prompt":"…","schema":{},
-///  "input":{},"workdir":"/…","images":[],"session":null,"deadline_seconds":3600}
+///  "input":{},"workdir":"/…","images":[],"model":null,"session":null,"deadline_seconds":3600}
 /// ```
 ///
 /// What it prints before the first line that begins with `{` is progress. From there on, standard output is one JSON

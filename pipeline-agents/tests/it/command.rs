@@ -103,6 +103,7 @@ impl Commands {
             input: json!({ "title": "A title" }),
             workdir: Some(self.directory()),
             images: Vec::new(),
+            model: None,
             session: None,
             state_dir: None,
             limits: RunLimits::default(),

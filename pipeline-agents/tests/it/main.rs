@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without ends it"
 )]
 
+mod api;
 mod command;
 
 /// A file that nobody names here would be run by nobody.

@@ -225,6 +225,7 @@ fn task(kind: TaskKind, workdir: Option<PathBuf>) -> AgentTask {
         input: json!({}),
         workdir,
         images: Vec::new(),
+        model: None,
         session: None,
         state_dir: None,
         limits: RunLimits {

@@ -95,6 +95,7 @@ impl AgentAnalyzer {
             }),
             workdir: None,
             images: Vec::new(),
+            model: None,
             session: None,
             state_dir: None,
             limits: self.limits,

@@ -189,6 +189,7 @@ impl LocalRunner {
             input: request.input.clone(),
             workdir: workspace.map(|w| w.path.clone()),
             images: request.images.clone(),
+            model: request.model.clone(),
             session: request.session.clone(),
             state_dir,
             limits: request.limits,

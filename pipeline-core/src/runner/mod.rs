@@ -20,6 +20,7 @@ use crate::agent::RunMode;
 use crate::agent::TaskKind;
 use crate::clock::Timestamp;
 use crate::issue::IssueKey;
+use crate::settings::AgentRole;
 use crate::workspace::BaseRevision;
 use crate::workspace::Patch;
 
@@ -56,6 +57,9 @@ pub struct RunRequest {
     pub input: serde_json::Value,
     /// Image files the task refers to.
     pub images: Vec<PathBuf>,
+    /// The model to ask for; `None` = the agent's own choice.
+    #[serde(default)]
+    pub model: Option<String>,
     /// A session to go on with.
     pub session: Option<String>,
     /// Limits.
@@ -122,6 +126,8 @@ pub struct RunningRun {
     pub slot: String,
     /// The agent it uses.
     pub agent: String,
+    /// The role it uses it in.
+    pub role: AgentRole,
     /// When it began.
     pub began: Timestamp,
 }

@@ -18,6 +18,7 @@ use super::RunnerError;
 use super::RunningRun;
 use crate::agent::RunId;
 use crate::clock::Timestamp;
+use crate::settings::AgentRole;
 use crate::workspace::Workspace;
 
 /// How often, and at which pace, a lock is tried that may only be looked at.
@@ -231,6 +232,11 @@ impl RunTable {
                 issue: request.issue,
                 slot: request.slot,
                 agent: request.agent,
+                // A repair is asked for in the name of what it repairs, which reads with or without a repository.
+                role: AgentRole::of(request.kind).unwrap_or(match request.base {
+                    Some(_) => AgentRole::Check,
+                    None => AgentRole::Triage,
+                }),
                 began: request.asked,
             });
         }

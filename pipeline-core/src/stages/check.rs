@@ -8,6 +8,7 @@ use super::Tick;
 use super::done;
 use super::failed;
 use super::judge::Judged;
+use super::judge::Question;
 use super::nothing;
 use super::waits;
 use super::wanted;
@@ -33,6 +34,7 @@ use crate::report::Outcome;
 use crate::report::TickOptions;
 use crate::report::TickReport;
 use crate::report::chain;
+use crate::settings::AgentRole;
 use crate::status::Status;
 use crate::thread::TextDigest;
 use crate::thread::Thread;
@@ -163,9 +165,6 @@ impl Pipeline {
             );
             return waits(what);
         }
-        let Some(agent) = self.settings.roles.check.clone() else {
-            return failed("no agent is configured for the local check: set [roles] check");
-        };
         let target = self.settings.targets.of(&m.issue);
         let base = match self.base(target).await {
             Ok(base) => base,
@@ -176,15 +175,15 @@ impl Pipeline {
         } else {
             TaskKind::Recheck
         };
+        let question = Question {
+            stage: Stage::Check,
+            role: AgentRole::Check,
+            kind,
+            base: Some(base.clone()),
+            again: reason == Reason::Asked,
+        };
         let judged = self
-            .judge(
-                Stage::Check,
-                m,
-                kind,
-                &agent,
-                Some(base.clone()),
-                CheckAnswer::read,
-            )
+            .judge(m, &question, Some(locks), CheckAnswer::read)
             .await;
         let (answer, run, unconfined) = match judged {
             Judged::Answer {

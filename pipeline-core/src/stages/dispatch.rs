@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Tick;
+use super::brakes::Wanted;
 use super::done;
 use super::failed;
+use super::slots::Free;
 use super::waits;
 use super::wanted;
 use super::would;
@@ -27,6 +29,7 @@ use crate::gate::StartPermit;
 use crate::issue::IssueKey;
 use crate::issue_state::IssueState;
 use crate::issue_state::in_round;
+use crate::ledger::InFlight;
 use crate::local_check::Answer;
 use crate::local_check::Estimate;
 use crate::lock::Claim;
@@ -48,6 +51,7 @@ use crate::report::TickOptions;
 use crate::report::TickReport;
 use crate::report::chain;
 use crate::runner::RunRequest;
+use crate::settings::AgentRole;
 use crate::settings::Slot;
 use crate::start::NotStarted;
 use crate::start::Started;
@@ -59,18 +63,13 @@ use crate::workspace::BaseRevision;
 use crate::workspace::Target;
 
 /// An approved issue that a run could begin on.
-struct Waiting {
-    mirrored: Arc<Mirrored>,
+pub(super) struct Waiting {
+    pub(super) mirrored: Arc<Mirrored>,
     target: Target,
     footprint: Footprint,
     files: Vec<String>,
-    round: crate::issue::EventId,
+    pub(super) round: crate::issue::EventId,
     attempt: u32,
-}
-
-/// What a tick may begin at most.
-struct Free {
-    slots: Vec<Slot>,
 }
 
 impl Pipeline {
@@ -118,6 +117,7 @@ impl Pipeline {
             }
         }
         let free = self.free_slots(&locks).await?;
+        let waiting = self.within_brakes(waiting, &free, &mut tick);
         let batch = self.pick(waiting, &locks, &free, &mut tick);
         if options.dry_run {
             for (w, slot) in &batch {
@@ -126,7 +126,7 @@ impl Pipeline {
             }
             return Ok(tick.end(self));
         }
-        self.begin(batch, &mut tick).await;
+        self.begin(batch, &free.under_way, &mut tick).await;
         Ok(tick.end(self))
     }
 
@@ -158,6 +158,15 @@ impl Pipeline {
             IssueState::Ready { attempt } | IssueState::Returned { attempt, .. } => attempt,
             other => return Err(self.in_state(key, round, &other)),
         };
+        if let Some(until) = self
+            .backs_off(key, round, attempt)
+            .filter(|_| !options.again)
+        {
+            return Err(waits(format!(
+                "attempt {} failed: the next one begins after {until}",
+                attempt - 1
+            )));
+        }
         if started.check.blockers > 0 {
             let what = format!(
                 "{key} is held: its check names {} open blocker(s); clear them up in the thread, then it is checked \
@@ -253,6 +262,14 @@ impl Pipeline {
                      and in again for a new round"
                 );
                 self.tell_person(Some(key), format!("exhausted:{key}:{round}"), what.clone());
+                waits(what)
+            }
+            IssueState::Stopped { reason } => {
+                let what = format!(
+                    "{key} is stopped, because its last run ended with `{reason}` and another would too: read its \
+                     memo, answer in the thread, then move it out of `In progress` and in again for a new round"
+                );
+                self.tell_person(Some(key), format!("stopped:{key}:{round}"), what.clone());
                 waits(what)
             }
             IssueState::Held { reason } => waits(reason.clone()),
@@ -377,32 +394,6 @@ impl Pipeline {
         )
     }
 
-    /// Returns the slots in which nothing runs: live claims not yet submitted and this machine's runs count.
-    async fn free_slots(&self, locks: &LockView) -> Result<Free, PipelineError> {
-        let mut busy: BTreeSet<String> = locks
-            .state
-            .blocking(locks.date)
-            .filter(|h| {
-                h.submitted.is_none() && h.claim.integrator.id == self.settings.integrator.id
-            })
-            .map(|h| h.claim.agent.clone())
-            .collect();
-        if let Some(runner) = &self.runner {
-            let running = runner.running(&self.settings.repo).await.map_err(|e| {
-                PipelineError::Refused(format!("the run table cannot be read: {}", chain(&e)))
-            })?;
-            busy.extend(running.into_iter().map(|r| r.slot));
-        }
-        let slots = self
-            .settings
-            .slots
-            .iter()
-            .filter(|s| !busy.contains(&s.name))
-            .cloned()
-            .collect();
-        Ok(Free { slots })
-    }
-
     /// Picks what can run beside what runs already, and says of the rest what it waits for.
     fn pick(
         &self,
@@ -467,7 +458,10 @@ impl Pipeline {
                 WaitsFor::Elder { candidate, key, .. } => {
                     format!("{}, which has waited long for {key}", name(*candidate))
                 }
-                _ => "a free worker slot".to_owned(),
+                _ => match &free.withheld {
+                    Some(why) => format!("a worker slot that may be used ({why})"),
+                    None => "a free worker slot".to_owned(),
+                },
             };
             tick.push(
                 Some(&w.mirrored.issue.key),
@@ -485,7 +479,7 @@ impl Pipeline {
     }
 
     /// Locks the batch, begins what was won, and waits for all of it.
-    async fn begin(&self, batch: Vec<(Waiting, Slot)>, tick: &mut Tick) {
+    async fn begin(&self, batch: Vec<(Waiting, Slot)>, under_way: &[InFlight], tick: &mut Tick) {
         let mut ready = Vec::new();
         let mut requests = Vec::new();
         for (w, slot) in batch {
@@ -546,9 +540,11 @@ impl Pipeline {
                 what: format!("lock, claim {}", lock.id()),
             });
             let pipeline = self.clone();
+            let under_way = under_way.to_vec();
             runs.spawn(async move {
                 // A task of its own boxed future: an agent's run is large.
-                let outcome = Box::pin(pipeline.run_won(w, slot, run, base, lock)).await;
+                let run = pipeline.run_won(w, slot, run, base, lock, under_way);
+                let outcome = Box::pin(run).await;
                 (key, outcome)
             });
         }
@@ -596,9 +592,18 @@ impl Pipeline {
         run: RunId,
         base: BaseRevision,
         lock: WorkLock,
+        under_way: Vec<InFlight>,
     ) -> Outcome {
         match self.work_request(&w, &slot, run, base).await {
-            Ok(request) => self.run_claimed(lock, request).await,
+            Ok(request) => {
+                let wanted = Wanted {
+                    issue: &w.mirrored,
+                    role: AgentRole::Implement,
+                    round: Some(w.round),
+                    under_way: &under_way,
+                };
+                self.run_claimed(&wanted, lock, request).await
+            }
             Err(why) => {
                 let text = format!("The task could not be built:\n\n{}", quote(&why));
                 self.give_up(&lock, "failed", text).await;
@@ -640,8 +645,12 @@ impl Pipeline {
             schema: prompt.schema,
             input: prompt.input,
             images: self.images(&dossier),
+            model: self
+                .settings
+                .model(&slot.agent, AgentRole::Implement)
+                .map(str::to_owned),
             session: None,
-            limits: self.settings.limits(kind),
+            limits: self.settings.limits(&slot.agent, AgentRole::Implement),
         })
     }
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::brakes::NotRun;
+use super::brakes::Wanted;
 use super::failed;
 use super::waits;
 use crate::agent::AgentOutcome;
 use crate::agent::Confinement;
+use crate::agent::Retry;
 use crate::agent::RunId;
 use crate::agent::TaskKind;
 use crate::dossier::ContextDocument;
@@ -15,7 +18,11 @@ use crate::dossier::Dossier;
 use crate::dossier::PromptSettings;
 use crate::dossier::render;
 use crate::event::Stage;
+use crate::issue::IssueKey;
+use crate::ledger::Failing;
+use crate::ledger::backoff;
 use crate::local_check::AnswerError;
+use crate::lock::LockView;
 use crate::mirror::Mirrored;
 use crate::pipeline::Pipeline;
 use crate::random;
@@ -23,6 +30,7 @@ use crate::report::Outcome;
 use crate::report::chain;
 use crate::runner::RunRequest;
 use crate::runner::RunResult;
+use crate::settings::AgentRole;
 use crate::thread::TextDigest;
 use crate::workspace::BaseRevision;
 
@@ -44,78 +52,130 @@ pub(super) enum Judged<T> {
     Not(Outcome),
 }
 
+/// What an agent is asked about an issue.
+pub(super) struct Question {
+    pub(super) stage: Stage,
+    pub(super) role: AgentRole,
+    pub(super) kind: TaskKind,
+    pub(super) base: Option<BaseRevision>,
+    /// A person asked for it: earlier failures on this text do not hold it back.
+    pub(super) again: bool,
+}
+
 impl Pipeline {
     /// Lets an agent read an issue and returns its checked answer.
     pub(super) async fn judge<T>(
         &self,
-        stage: Stage,
         m: &Arc<Mirrored>,
-        kind: TaskKind,
-        agent: &str,
-        base: Option<BaseRevision>,
-        read: impl Fn(&Value) -> Result<T, AnswerError>,
+        question: &Question,
+        locks: Option<&LockView>,
+        read: fn(&Value) -> Result<T, AnswerError>,
     ) -> Judged<T> {
+        let stage = question.stage;
         let key = &m.issue.key;
         let last = m.comments.iter().map(|c| c.id).max();
         let text = TextDigest::of(&m.issue, &m.comments, last, &self.protocol);
-        if let Some((n, why)) = self.failures.on(stage, key, text.whole())
-            && n >= self.settings.max_failures
-        {
-            let what = format!(
-                "{stage} of {key} failed {n} times on this text, last: {why}; it is tried again when the text \
-                 changes, or with `{command} {stage} {key} --again`",
-                stage = stage.name(),
-                command = self.settings.command,
-            );
-            self.tell_person(
-                Some(key),
-                format!("{}-fails:{key}:{}", stage.name(), text.whole()),
-                what.clone(),
-            );
-            return Judged::Not(waits(what));
-        }
-        match self.judge_twice(m, kind, agent, base, read).await {
-            Ok((answer, run, unconfined)) => {
-                self.failures.clear(stage, key);
-                Judged::Answer {
-                    answer,
-                    run,
-                    unconfined,
+        match self.ledger.failing(stage, key, text.whole()) {
+            Err(e) => return Judged::Not(failed(chain(&e))),
+            Ok(Some(failing)) if !question.again => {
+                if let Some(waiting) = self.failed_before(stage, key, &failing, &text) {
+                    return Judged::Not(waiting);
                 }
             }
-            Err(Trouble::Later(why)) => Judged::Not(waits(why)),
-            Err(Trouble::Failed(why)) => {
-                self.failures.add(stage, key, text.whole(), &why);
-                Judged::Not(failed(why))
+            Ok(_) => {}
+        }
+        let under_way = match self.under_way(locks).await {
+            Ok(under_way) => under_way,
+            Err(why) => return Judged::Not(failed(why)),
+        };
+        let wanted = Wanted {
+            issue: m,
+            role: question.role,
+            round: None,
+            under_way: &under_way,
+        };
+        let order = match question.role {
+            AgentRole::Triage => &self.settings.roles.triage,
+            _ => &self.settings.roles.check,
+        };
+        let mut last = None;
+        // An agent that met its limit is paused then, and the next one in order takes its place.
+        for _ in 0..order.len().max(1) {
+            let names = order.iter().map(String::as_str);
+            let agent = match self.pick_agent(&wanted, question.kind, names) {
+                Ok(agent) => agent,
+                Err(outcome) => return Judged::Not(last.map_or(outcome, waits)),
+            };
+            match self.judge_twice(m, question, &wanted, &agent, read).await {
+                Ok((answer, run, unconfined)) => {
+                    if let Err(e) = self.ledger.answered(stage, key, self.now()) {
+                        tracing::warn!(issue = %key, error = chain(&e), "the ledger cannot be written");
+                    }
+                    return Judged::Answer {
+                        answer,
+                        run,
+                        unconfined,
+                    };
+                }
+                Err(Trouble::Later(why)) => last = Some(why),
+                Err(Trouble::Failed(why)) => {
+                    let now = self.now();
+                    if let Err(e) = self.ledger.failed(stage, key, text.whole(), &why, now) {
+                        tracing::warn!(issue = %key, error = chain(&e), "the ledger cannot be written");
+                    }
+                    return Judged::Not(failed(why));
+                }
             }
         }
+        Judged::Not(waits(last.unwrap_or_default()))
+    }
+
+    /// Returns what an issue waits for that had no usable answer on its text.
+    fn failed_before(
+        &self,
+        stage: Stage,
+        key: &IssueKey,
+        failing: &Failing,
+        text: &TextDigest,
+    ) -> Option<Outcome> {
+        let Failing { times, why, at, .. } = failing;
+        let stage = stage.name();
+        if *times < self.settings.max_failures {
+            let until = at.plus(backoff(*times));
+            return (until > self.now()).then(|| {
+                waits(format!(
+                    "{stage} of {key} failed ({why}): it is tried again after {until}"
+                ))
+            });
+        }
+        let what = format!(
+            "{stage} of {key} failed {times} times on this text, last: {why}; it is tried again when the text changes, \
+             or with `{command} {stage} {key} --again`",
+            command = self.settings.command,
+        );
+        let cause = format!("{stage}-fails:{key}:{}", text.whole());
+        self.tell_person(Some(key), cause, what.clone());
+        Some(waits(what))
     }
 
     async fn judge_twice<T>(
         &self,
         m: &Arc<Mirrored>,
-        kind: TaskKind,
+        question: &Question,
+        wanted: &Wanted<'_>,
         agent: &str,
-        base: Option<BaseRevision>,
-        read: impl Fn(&Value) -> Result<T, AnswerError>,
+        read: fn(&Value) -> Result<T, AnswerError>,
     ) -> Result<(T, RunId, bool), Trouble> {
         let dossier = Dossier::of(m, &self.protocol, &self.settings.start.approvers);
         let mut dossier = self.with_files(dossier).await;
-        let settings = self.prompt_settings(base.as_ref()).await;
-        let mut kind_now = kind;
-        let mut repaired = false;
+        let settings = self.prompt_settings(question.base.as_ref()).await;
+        let mut kind = question.kind;
         let mut session = None;
         loop {
-            let request = self.reading_request(
-                m,
-                kind_now,
-                agent,
-                base.clone(),
-                &dossier,
-                &settings,
-                session,
-            )?;
-            let result = self.run_reading(&request).await?;
+            let request =
+                self.reading_request(question, kind, agent, &dossier, &settings, session)?;
+            let run = request.run.clone();
+            let result = self.run_reading(wanted, request).await?;
             if result.tree_changed {
                 return Err(Trouble::Failed(format!(
                     "agent {agent} changed files during a read-only task: its answer is void"
@@ -125,7 +185,7 @@ impl Pipeline {
                 AgentOutcome::Completed => match read(&result.report.answer) {
                     Ok(answer) => {
                         let unconfined = result.confinement == Confinement::Unconfined;
-                        return Ok((answer, request.run, unconfined));
+                        return Ok((answer, run, unconfined));
                     }
                     Err(e) => e.to_string(),
                 },
@@ -133,39 +193,31 @@ impl Pipeline {
                 other => {
                     let why = format!("agent {agent} gave no answer: {other}");
                     return Err(match other.retry() {
-                        crate::agent::Retry::Later(_) => Trouble::Later(why),
-                        crate::agent::Retry::No | crate::agent::Retry::Backoff => {
-                            Trouble::Failed(why)
-                        }
+                        Retry::Later(_) => Trouble::Later(why),
+                        Retry::No | Retry::Backoff => Trouble::Failed(why),
                     });
                 }
             };
-            if repaired {
+            if kind == TaskKind::Repair {
                 return Err(Trouble::Failed(format!(
                     "agent {agent} answered outside the schema, and again after it was told: {problem}"
                 )));
             }
-            repaired = true;
             let said = match &result.report.answer {
                 Value::Null => result.report.message.clone(),
                 answer => answer.to_string(),
             };
-            dossier = dossier.with_repair(kind, &said, &problem);
-            kind_now = TaskKind::Repair;
+            dossier = dossier.with_repair(question.kind, &said, &problem);
+            kind = TaskKind::Repair;
             session = result.report.session;
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one request, named at the only call"
-    )]
     fn reading_request(
         &self,
-        m: &Arc<Mirrored>,
+        question: &Question,
         kind: TaskKind,
         agent: &str,
-        base: Option<BaseRevision>,
         dossier: &Dossier,
         settings: &PromptSettings,
         session: Option<String>,
@@ -175,19 +227,20 @@ impl Pipeline {
         Ok(RunRequest {
             run: RunId::random(),
             repo: self.settings.repo.clone(),
-            issue: m.issue.key.clone(),
+            issue: dossier.issue.clone(),
             asked: self.now(),
             agent: agent.to_owned(),
             slot: format!("{agent}-reading"),
             kind,
-            base,
+            base: question.base.clone(),
             exclude: self.settings.exclude.clone(),
             prompt: prompt.text,
             schema: prompt.schema,
             input: prompt.input,
             images: self.images(dossier),
+            model: self.settings.model(agent, question.role).map(str::to_owned),
             session,
-            limits: self.settings.limits(kind),
+            limits: self.settings.limits(agent, question.role),
         })
     }
 
@@ -240,17 +293,22 @@ impl Pipeline {
         }
     }
 
-    async fn run_reading(&self, request: &RunRequest) -> Result<RunResult, Trouble> {
-        let runner = self
-            .runner
-            .as_ref()
-            .ok_or_else(|| Trouble::Failed("no agent is configured".into()))?;
-        let result = runner
-            .run(request)
-            .await
-            .map_err(|e| Trouble::Failed(chain(&e)))?;
-        if let Err(error) = runner.release(&request.run).await {
-            tracing::warn!(run = %request.run, error = chain(&error), "a reading workspace is left behind");
+    async fn run_reading(
+        &self,
+        wanted: &Wanted<'_>,
+        request: RunRequest,
+    ) -> Result<RunResult, Trouble> {
+        let run = request.run.clone();
+        let result = match self.braked_run(wanted, request).await {
+            Ok(result) => result,
+            Err(NotRun::Held(brake)) => return Err(Trouble::Later(brake.to_string())),
+            Err(NotRun::Ledger(e)) => return Err(Trouble::Failed(chain(&e))),
+            Err(NotRun::Runner(e)) => return Err(Trouble::Failed(chain(&e))),
+        };
+        if let Some(runner) = &self.runner
+            && let Err(error) = runner.release(&run).await
+        {
+            tracing::warn!(%run, error = chain(&error), "a reading workspace is left behind");
         }
         Ok(result)
     }

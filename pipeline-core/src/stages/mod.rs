@@ -1,26 +1,31 @@
 //! The stages: idempotent ticks over the seams. State is derived from the tracker and the stores, never kept twice.
 
+mod brakes;
 mod check;
 mod collisions;
 mod conflicts;
 mod dispatch;
-mod failures;
 mod integrate;
 mod judge;
 mod restart;
 mod review;
 mod run;
+mod slots;
 mod status;
 mod triage;
 
 #[cfg(test)]
 mod tests;
 
+<<<<<<< HEAD
 pub(crate) use self::collisions::Collisions;
 pub use self::failures::Failures;
+=======
+>>>>>>> d352891 (Brake runs by a durable ledger: pauses, budgets by issue, author, agent and day, runs at a time, no progress; roles with an order, a model and limits; a bare model as an agent)
 pub(crate) use self::integrate::FailingBases;
 pub use self::review::Approve;
 pub use self::review::Review;
+pub use self::status::AgentLine;
 pub use self::status::Explanation;
 pub use self::status::StatusLine;
 pub use self::status::StatusReport;

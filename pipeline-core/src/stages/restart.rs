@@ -140,6 +140,7 @@ impl Pipeline {
             Ok(finished) => finished,
             Err(e) => return failed(chain(&e)),
         };
+        self.end_left_run(run, finished.as_ref());
         let own = std::collections::BTreeSet::from([claim.issue.clone()]);
         let locks = match self.locks.live(&own).await {
             Ok(locks) => locks,

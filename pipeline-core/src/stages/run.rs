@@ -4,13 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::brakes::NotRun;
+use super::brakes::Wanted;
 use super::done;
 use super::failed;
+use super::waits;
 use crate::agent::AgentOutcome;
 use crate::agent::Confinement;
 use crate::agent::Retry;
+use crate::agent::Usage;
 use crate::integrate::PatchIntegrator;
+use crate::issue_state::STOPPING_REASONS;
 use crate::journal::Record;
+use crate::ledger::Brake;
+use crate::ledger::used;
 use crate::lock::EndKind;
 use crate::lock::Ender;
 use crate::lock::WorkLock;
@@ -20,7 +27,6 @@ use crate::report::Outcome;
 use crate::report::chain;
 use crate::runner::RunRequest;
 use crate::runner::RunResult;
-use crate::runner::RunnerError;
 
 /// What closing a run came to.
 pub(super) struct Closing {
@@ -61,13 +67,18 @@ pub(super) enum Ended {
 
 impl Pipeline {
     /// Makes one claimed run to its end and returns what became of the issue.
-    pub(super) async fn run_claimed(&self, mut lock: WorkLock, request: RunRequest) -> Outcome {
+    pub(super) async fn run_claimed(
+        &self,
+        wanted: &Wanted<'_>,
+        mut lock: WorkLock,
+        request: RunRequest,
+    ) -> Outcome {
         let (Some(runner), Some(integrator)) = (&self.runner, &self.integrator) else {
             return failed("no runner or no integrator is configured");
         };
         let entered = self.collisions.enter(&lock);
         let (result, stopped) = {
-            let run = runner.run(&request);
+            let run = self.braked_run(wanted, request.clone());
             let guard = self.guard(&mut lock, &request);
             tokio::pin!(run, guard);
             tokio::select! {
@@ -84,7 +95,13 @@ impl Pipeline {
         drop(entered);
         let closing = match result {
             Ok(result) => self.close(&lock, integrator, result, stopped).await,
-            Err(error) => Closing::over(self.close_infra(&lock, &error).await),
+            Err(NotRun::Runner(error)) => {
+                Closing::over(self.close_infra(&lock, &chain(&error)).await)
+            }
+            Err(NotRun::Ledger(error)) => {
+                Closing::over(self.close_infra(&lock, &chain(&error)).await)
+            }
+            Err(NotRun::Held(brake)) => Closing::over(self.close_held(&lock, &brake).await),
         };
         if closing.over {
             if let Err(error) = runner.release(&request.run).await {
@@ -234,6 +251,14 @@ impl Pipeline {
             }
             (other, None, _) => (other.reason(), format!("the agent {other}")),
         };
+        let (reason, why) = if stopped.is_none() && self.repeats(lock) {
+            let why = format!(
+                "{why}, and the attempt before left the same tree and ended the same way ({reason}): there is no progress"
+            );
+            ("no-progress", why)
+        } else {
+            (reason, why)
+        };
         let text = format!(
             "{}\n\n{}",
             capital(&format!("{why}.{kept}")),
@@ -243,6 +268,7 @@ impl Pipeline {
         let again = match result.report.outcome.retry() {
             Retry::Later(_) => "it is tried again later",
             _ if stopped.is_some() => "the lock is released",
+            _ if STOPPING_REASONS.contains(&reason) => "it waits for a new start move",
             _ => "it counts as an attempt",
         };
         Closing::over(failed(format!("{why}; {again}.{kept}")))
@@ -265,13 +291,7 @@ impl Pipeline {
         if result.confinement == Confinement::Unconfined {
             text.push_str(" The agent ran unconfined.");
         }
-        let u = result.report.usage;
-        if u.input_tokens + u.output_tokens > 0 {
-            text.push_str(&format!(
-                " Used {} tokens in, {} out.",
-                u.input_tokens, u.output_tokens
-            ));
-        }
+        text.push_str(&self.spent_words(lock, &result.report.usage));
         if !result.report.message.trim().is_empty() {
             text.push_str("\n\n");
             text.push_str(&self.words(&result.report.message));
@@ -294,6 +314,29 @@ impl Pipeline {
         }
     }
 
+    /// Returns what this run and its issue have used, for the done memo.
+    fn spent_words(&self, lock: &WorkLock, usage: &Usage) -> String {
+        let run = format!(" This run used {}.", used(usage));
+        match self.ledger.of_issue(lock.issue()) {
+            Ok(spent) if spent.runs > 1 => format!("{run} The issue so far: {spent}."),
+            Ok(_) => run,
+            Err(error) => {
+                tracing::warn!(issue = %lock.issue(), error = chain(&error), "the ledger cannot be read");
+                run
+            }
+        }
+    }
+
+    /// Returns whether the attempt before left the same tree and failed the same way.
+    fn repeats(&self, lock: &WorkLock) -> bool {
+        self.ledger
+            .repeats(lock.run(), lock.issue(), lock.round())
+            .unwrap_or_else(|error| {
+                tracing::warn!(issue = %lock.issue(), error = chain(&error), "the ledger cannot be read");
+                false
+            })
+    }
+
     /// Returns an agent's words for a memo; words that hold a secret of ours are left out as a whole.
     fn words(&self, text: &str) -> String {
         if self.poster.redactor.finds(text) {
@@ -302,15 +345,21 @@ impl Pipeline {
         quote(text)
     }
 
-    async fn close_infra(&self, lock: &WorkLock, error: &RunnerError) -> Outcome {
-        let why = chain(error);
+    async fn close_infra(&self, lock: &WorkLock, why: &str) -> Outcome {
         self.give_up(
             lock,
             "infra",
-            format!("The run could not be made:\n\n{}", quote(&why)),
+            format!("The run could not be made:\n\n{}", quote(why)),
         )
         .await;
         failed(why)
+    }
+
+    /// Lets go of a lock whose run a brake held at the last moment: it costs no attempt.
+    async fn close_held(&self, lock: &WorkLock, brake: &Brake) -> Outcome {
+        let text = format!("The run was not begun: {brake}.");
+        self.give_up(lock, "cancelled", text).await;
+        waits(brake.to_string())
     }
 
     pub(super) async fn give_up(&self, lock: &WorkLock, reason: &str, text: String) {

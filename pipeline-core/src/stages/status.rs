@@ -9,10 +9,15 @@ use crate::issue::CommentId;
 use crate::issue::IssueKey;
 use crate::issue_state::IssueState;
 use crate::issue_state::in_round;
+use crate::ledger::DaySpent;
+use crate::ledger::LedgerError;
+use crate::ledger::Pause;
+use crate::ledger::Spent;
 use crate::lock::LockView;
 use crate::mirror::Mirrored;
 use crate::pipeline::Pipeline;
 use crate::pipeline::PipelineError;
+use crate::report::chain;
 use crate::runner::RunningRun;
 use crate::start::started;
 use crate::status::Status;
@@ -30,6 +35,23 @@ pub struct StatusLine {
     pub state: Option<IssueState>,
     /// What happens next, and who does it.
     pub next: String,
+    /// What its runs have used.
+    pub spent: Spent,
+}
+
+/// One agent in the overview.
+#[derive(Debug, Clone, Serialize)]
+pub struct AgentLine {
+    /// The agent.
+    pub agent: String,
+    /// What it is used for, first where it comes first in order.
+    pub roles: Vec<String>,
+    /// Why and until when it is not used.
+    pub paused: Option<Pause>,
+    /// Its runs under way on this machine.
+    pub running: usize,
+    /// What it used in the last 24 hours.
+    pub day: Spent,
 }
 
 /// A live claim in the overview.
@@ -62,6 +84,10 @@ pub struct StatusReport {
     pub running: Vec<RunningRun>,
     /// The candidates that wait, by short id.
     pub candidates: Vec<String>,
+    /// The agents, with what holds them.
+    pub agents: Vec<AgentLine>,
+    /// What was used in the last 24 hours.
+    pub day: DaySpent,
 }
 
 /// Why one issue is where it is.
@@ -96,7 +122,7 @@ impl Pipeline {
                 .in_status(&status)
                 .filter(|m| self.settings.scope.contains(&m.issue))
             {
-                issues.push(self.line(m, &locks));
+                issues.push(self.line(m, &locks)?);
             }
         }
         let claims = locks
@@ -116,7 +142,7 @@ impl Pipeline {
             Some(r) => r
                 .running(&self.settings.repo)
                 .await
-                .map_err(|e| PipelineError::Refused(crate::report::chain(&e)))?,
+                .map_err(|e| PipelineError::Refused(chain(&e)))?,
             None => Vec::new(),
         };
         let candidates = match &self.integrator {
@@ -130,12 +156,50 @@ impl Pipeline {
             }
             None => Vec::new(),
         };
+        let day = self.ledger.of_day(self.now()).map_err(|e| unreadable(&e))?;
         Ok(StatusReport {
             issues,
             claims,
+            agents: self.agent_lines(&running, &day)?,
             running,
             candidates,
+            day,
         })
+    }
+
+    /// Returns every agent that has a role or a slot, in the order in which they are named.
+    fn agent_lines(
+        &self,
+        running: &[RunningRun],
+        day: &DaySpent,
+    ) -> Result<Vec<AgentLine>, PipelineError> {
+        let mut lines: Vec<AgentLine> = Vec::new();
+        let roles = &self.settings.roles;
+        let reading = [("triage", &roles.triage), ("check", &roles.check)];
+        let mut uses: Vec<(String, &str)> = Vec::new();
+        for (role, order) in reading {
+            uses.extend(order.iter().map(|agent| (role.to_owned(), agent.as_str())));
+        }
+        for slot in &self.settings.slots {
+            uses.extend(slot.agents().map(|agent| (slot.name.clone(), agent)));
+        }
+        for (role, agent) in uses {
+            if let Some(line) = lines.iter_mut().find(|l| l.agent == agent) {
+                line.roles.push(role);
+                continue;
+            }
+            lines.push(AgentLine {
+                agent: agent.to_owned(),
+                roles: vec![role],
+                paused: self
+                    .ledger
+                    .pause(agent, self.now())
+                    .map_err(|e| unreadable(&e))?,
+                running: running.iter().filter(|r| r.agent == agent).count(),
+                day: day.agents.get(agent).copied().unwrap_or_default(),
+            });
+        }
+        Ok(lines)
     }
 
     /// Returns why one issue is where it is.
@@ -175,7 +239,7 @@ impl Pipeline {
             None => (Vec::new(), Vec::new()),
         };
         Ok(Explanation {
-            line: self.line(m, &locks),
+            line: self.line(m, &locks)?,
             in_scope: self.settings.scope.contains(&m.issue),
             readiness: readiness.collect(),
             resources,
@@ -199,7 +263,11 @@ impl Pipeline {
             })
     }
 
+<<<<<<< HEAD
     pub(super) fn line(&self, m: &Mirrored, locks: &LockView) -> StatusLine {
+=======
+    fn line(&self, m: &Mirrored, locks: &LockView) -> Result<StatusLine, PipelineError> {
+>>>>>>> d352891 (Brake runs by a durable ledger: pauses, budgets by issue, author, agent and day, runs at a time, no progress; roles with an order, a model and limits; a bare model as an agent)
         let key = &m.issue.key;
         let thread = m.thread(&self.protocol);
         let command = &self.settings.command;
@@ -239,6 +307,10 @@ impl Pipeline {
                         format!("`{command} integrate` verifies it, then a person gives the OK")
                     }
                     IssueState::Landed => "it has landed; a person ships".into(),
+                    IssueState::Stopped { reason } => format!(
+                        "its last run ended with `{reason}`: a person reads its memo, answers in the thread, then moves \
+                         it out of `In progress` and in again"
+                    ),
                     IssueState::Exhausted { .. } => {
                         "its attempts are used up; a person moves it out of `In progress` and in again".into()
                     }
@@ -247,12 +319,17 @@ impl Pipeline {
             }
             Status::Other(_) => (None, "it is not in a status of the pipeline".to_owned()),
         };
-        StatusLine {
+        Ok(StatusLine {
             issue: key.clone(),
             title: m.issue.title.clone(),
             status: m.issue.status.clone(),
             state,
             next,
-        }
+            spent: self.ledger.of_issue(key).map_err(|e| unreadable(&e))?,
+        })
     }
+}
+
+fn unreadable(e: &LedgerError) -> PipelineError {
+    PipelineError::Refused(chain(e))
 }

@@ -7,6 +7,7 @@ use super::Tick;
 use super::done;
 use super::failed;
 use super::judge::Judged;
+use super::judge::Question;
 use super::nothing;
 use super::wanted;
 use super::would;
@@ -24,6 +25,7 @@ use crate::report::Outcome;
 use crate::report::TickOptions;
 use crate::report::TickReport;
 use crate::report::chain;
+use crate::settings::AgentRole;
 use crate::status::Status;
 use crate::status::Transition;
 
@@ -83,19 +85,14 @@ impl Pipeline {
                 "give it to an agent, post how it is understood, move it to Spec/log review",
             );
         }
-        let Some(agent) = self.settings.roles.triage.clone() else {
-            return failed("no agent is configured for triage: set [roles] triage");
+        let question = Question {
+            stage: Stage::Triage,
+            role: AgentRole::Triage,
+            kind: TaskKind::Triage,
+            base: None,
+            again: options.again,
         };
-        let judged = self
-            .judge(
-                Stage::Triage,
-                m,
-                TaskKind::Triage,
-                &agent,
-                None,
-                TriageAnswer::read,
-            )
-            .await;
+        let judged = self.judge(m, &question, None, TriageAnswer::read).await;
         let (answer, run) = match judged {
             Judged::Answer { answer, run, .. } => (answer, run),
             Judged::Not(outcome) => return outcome,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::AgentOrder;
 use crate::config::Period;
 
 /// `[workers]`
@@ -16,8 +17,8 @@ pub struct WorkersSection {
     pub slots: Vec<String>,
     /// The integrator's name.
     pub integrator: String,
-    /// Which agent works in a slot; the one that implements otherwise.
-    pub agents: BTreeMap<String, String>,
+    /// Which agents work in a slot, in order; the ones that implement otherwise.
+    pub agents: BTreeMap<String, AgentOrder>,
     /// How often the issue of a run is looked at.
     pub look_every: Period,
 }

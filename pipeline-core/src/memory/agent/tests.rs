@@ -101,6 +101,7 @@ fn task(kind: TaskKind) -> AgentTask {
         input: serde_json::Value::Null,
         workdir: None,
         images: Vec::new(),
+        model: None,
         session: None,
         state_dir: None,
         limits: RunLimits::default(),

@@ -18,6 +18,7 @@ fn request(run: &str) -> RunRequest {
         schema: None,
         input: serde_json::Value::Null,
         images: Vec::new(),
+        model: None,
         session: None,
         limits: RunLimits::default(),
     }

@@ -13,12 +13,14 @@ use crate::integrate::Checkout;
 use crate::integrate::Integration;
 use crate::integrate::Submission;
 use crate::integrate::VerificationRecord;
+use crate::lock::Claim;
 use crate::lock::LiveClaim;
 use crate::lock::LockView;
 use crate::pipeline::Pipeline;
 use crate::pipeline::PipelineError;
 use crate::report::chain;
 use crate::stages::Tick;
+use crate::stages::brakes::tree_left;
 use crate::stages::done;
 use crate::stages::failed;
 use crate::stages::integrate::GoesBack;
@@ -32,7 +34,7 @@ enum Verified {
     /// It passed, or there is nothing to run.
     Passed,
     /// The patch is at fault.
-    Failed(GoesBack),
+    Failed(Box<GoesBack>),
     /// The base itself fails, or the checks could not be run on it either: nobody is blamed, everything waits.
     Blocked(String),
     /// It looks like a reason outside the patch, by the word of a log that the patch itself may have written.
@@ -186,7 +188,7 @@ impl Pipeline {
                 Verified::Failed(goes_back) => {
                     self.take_back(session, locks, &before, verified_before)
                         .await?;
-                    goes_back
+                    *goes_back
                 }
                 Verified::Blocked(why) => {
                     self.take_back(session, locks, &before, verified_before)
@@ -203,12 +205,14 @@ impl Pipeline {
                 Verified::Infra(why) => {
                     self.take_back(session, locks, &before, verified_before)
                         .await?;
-                    self.failures
-                        .add(Stage::Integrate, &h.issue, patch.as_str(), &why);
-                    let times = self
-                        .failures
-                        .on(Stage::Integrate, &h.issue, patch.as_str())
-                        .map_or(1, |(n, _)| n);
+                    let stage = Stage::Integrate;
+                    let counted = self
+                        .ledger
+                        .failed(stage, &h.issue, patch.as_str(), &why, self.now())
+                        .and_then(|()| self.ledger.failing(stage, &h.issue, patch.as_str()));
+                    let times = counted
+                        .map_err(|e| PipelineError::Refused(chain(&e)))?
+                        .map_or(1, |f| f.times);
                     if times < self.settings.max_failures {
                         tick.push(
                             Some(&h.issue),
@@ -228,6 +232,10 @@ impl Pipeline {
             ApplyOutcome::Refused { reason } => GoesBack::new("refused-by-policy", reason),
             ApplyOutcome::Empty => GoesBack::new("empty", "it changes nothing on this base".into()),
         };
+        let goes_back = goes_back.leaving(tree_left(
+            h.claim.base.commit.as_str(),
+            Some(patch.as_str()),
+        ));
         if let Err(e) = self.send_back(&claim, h.claim.attempt, &goes_back).await {
             // One issue's failure stops no other; the next tick comes to the same end and says it then.
             tick.push(Some(&h.issue), failed(chain(&e)));
@@ -329,7 +337,7 @@ impl Pipeline {
                     // The patch may be what breaks the hooks or the checks: the base tells.
                     return Ok(match self.verify_in(session, Checkout::Base).await {
                         Ok(Verification::Passed | Verification::NothingToRun) => {
-                            Verified::Failed(GoesBack::new("verify", why))
+                            Verified::Failed(Box::new(GoesBack::new("verify", why)))
                         }
                         Ok(Verification::Failed { .. }) | Err(_) => Verified::Blocked(why),
                     });
@@ -358,9 +366,8 @@ impl Pipeline {
                     a.summary
                 )));
             }
-            return Ok(Verified::Failed(GoesBack::of_failure(
-                &command, exit_code, &log, analysis,
-            )));
+            let goes_back = GoesBack::of_failure(&command, exit_code, &log, analysis);
+            return Ok(Verified::Failed(Box::new(goes_back)));
         }
     }
 
@@ -431,25 +438,24 @@ impl Pipeline {
             base: h.claim.base.commit.clone(),
             patch,
             title,
-            author: self.author(&h.claim.agent),
+            author: self.author(&h.claim),
             authored: h.submitted_at.unwrap_or(h.posted),
             message,
             holds: h.holds.clone(),
         }))
     }
 
-    fn author(&self, slot: &str) -> Person {
-        let agent = self
-            .settings
-            .slots
-            .iter()
-            .find(|s| s.name == slot)
-            .map_or(slot, |s| s.agent.as_str());
-        self.settings
-            .authors
-            .get(agent)
-            .cloned()
-            .unwrap_or_else(|| Person::new(agent, &format!("{agent}@agents.invalid")))
+    /// Returns whose work a claim's patch is: the agent that made its run, which need not be the first of its slot.
+    fn author(&self, claim: &Claim) -> Person {
+        let made_by = self.ledger.agent_of(&claim.run).ok().flatten();
+        let slot = &claim.agent;
+        let agent = made_by.unwrap_or_else(|| {
+            let slots = &self.settings.slots;
+            let known = slots.iter().find(|s| s.name == *slot);
+            known.map_or_else(|| slot.clone(), |s| s.agent.clone())
+        });
+        let author = self.settings.authors.get(&agent).cloned();
+        author.unwrap_or_else(|| Person::new(&agent, &format!("{agent}@agents.invalid")))
     }
 
     /// Returns why a patch has to wait: it touched files outside the declared ones that other live work holds.

@@ -4,6 +4,7 @@ use crate::event::Stage;
 use crate::failure::LogAnalysisResult;
 use crate::integrate::ClaimRef;
 use crate::lock::EndKind;
+use crate::lock::FREE_REASONS;
 use crate::memo::Fields;
 use crate::memo::Memo;
 use crate::memo::MemoKind;
@@ -23,6 +24,8 @@ pub(in crate::stages) struct GoesBack {
     reason: String,
     detail: String,
     analysis: Option<LogAnalysisResult>,
+    /// The tree it makes, where another patch can be compared with it.
+    left: Option<String>,
 }
 
 impl GoesBack {
@@ -31,7 +34,29 @@ impl GoesBack {
             reason: reason.to_owned(),
             detail,
             analysis: None,
+            left: None,
         }
+    }
+
+    /// Says which tree failed.
+    pub(super) fn leaving(mut self, left: String) -> Self {
+        self.left = Some(left);
+        self
+    }
+
+    fn signature(&self) -> Option<&str> {
+        self.analysis.as_ref()?.signature.as_deref()
+    }
+
+    /// Returns whether a rework memo tells of the same tree and the same failure.
+    fn repeats(&self, memo: &Memo) -> bool {
+        let said = |key| memo.fields.one(key);
+        self.left.is_some()
+            && said("left") == self.left.as_deref()
+            && said("reason") == Some(&self.reason)
+            && said("signature") == self.signature()
+            // A failure that is nobody's fault is no lack of progress.
+            && !FREE_REASONS.contains(&self.reason.as_str())
     }
 
     pub(super) fn of_failure(
@@ -48,6 +73,7 @@ impl GoesBack {
             reason: "verify".into(),
             detail: format!("{ended}\n{}", tail(log)),
             analysis,
+            left: None,
         }
     }
 
@@ -67,6 +93,9 @@ impl GoesBack {
             .with("round", claim.round.to_string())
             .with("attempt", attempt.to_string())
             .with("reason", &self.reason);
+        if let Some(left) = &self.left {
+            f.push("left", left);
+        }
         let mut text = format!("The patch of attempt {attempt} goes back.\n\n");
         if let Some(a) = &self.analysis {
             f.push("category", a.category.as_str());
@@ -123,16 +152,28 @@ impl Pipeline {
             .map_err(|source| PipelineError::Tracker { stage, source })?;
         let thread = crate::thread::Thread::derive(issue, &reply.value, &self.protocol);
         let named = claim.comment.to_string();
+        let round = claim.round.to_string();
+        let before = thread
+            .status_memos("rework")
+            .filter(|(_, m)| m.fields.one("round") == Some(&round))
+            .rfind(|(_, m)| m.fields.one("ref") != Some(&named));
+        let mut why = self.without_secrets(why);
+        if before.is_some_and(|(_, memo)| why.repeats(memo)) {
+            why.detail = format!(
+                "The attempt before made the same tree, and it failed the same way ({}): there is no progress.\n{}",
+                why.reason, why.detail
+            );
+            why.reason = "no-progress".to_owned();
+        }
         let said = thread
             .status_memos("rework")
             .any(|(_, m)| m.fields.one("ref") == Some(&named));
         if !said {
             self.poster
-                .post(issue, self.without_secrets(why).memo(claim, attempt))
+                .post(issue, why.memo(claim, attempt))
                 .await
                 .map_err(|e| PipelineError::Refused(chain(&e)))?;
         }
-        let why = self.without_secrets(why);
         let text = format!("Patch returned: {}", quote_line(&why.summary()));
         self.locks
             .end(
@@ -157,6 +198,7 @@ impl Pipeline {
                 reason: why.reason.clone(),
                 detail,
                 analysis: None,
+                left: why.left.clone(),
             };
         }
         why.clone()

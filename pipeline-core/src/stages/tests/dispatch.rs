@@ -4,7 +4,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::world::*;
-use crate::agent::AgentOutcome;
 use crate::agent::TaskKind;
 use crate::conflict::RuleSet;
 use crate::conflict::watch::WatchAction;
@@ -139,38 +138,6 @@ async fn text_changed_after_the_check_asks_for_a_new_start_move() {
     w.ann.move_to(&issue, &Status::InProgress).expect("moves");
     w.works(ScriptedTurn::completes().writes(MENUS, "mended\n"));
     assert!(w.dispatch().await.changed());
-    assert_eq!(w.count(&issue, "AI work-done memo").await, 1);
-}
-
-#[tokio::test]
-async fn a_run_that_changes_nothing_counts_and_ends_after_three() {
-    let w = World::new();
-    let issue = w.started("T", &[MENUS]).await;
-    for _ in 0..3 {
-        w.works(ScriptedTurn::completes());
-        assert!(w.dispatch().await.failed());
-    }
-    let report = w.dispatch().await;
-    assert!(
-        text(&report).contains("used up its 3 attempts"),
-        "{}",
-        text(&report)
-    );
-    assert_eq!(w.count(&issue, "reason: no-change").await, 3);
-}
-
-#[tokio::test]
-async fn a_rate_limit_costs_no_attempt() {
-    let w = World::new();
-    let issue = w.started("T", &[MENUS]).await;
-    for _ in 0..4 {
-        w.works(ScriptedTurn::ends(AgentOutcome::RateLimited {
-            until: None,
-        }));
-        w.dispatch().await;
-    }
-    w.works(ScriptedTurn::completes().writes(MENUS, "mended\n"));
-    w.dispatch().await;
     assert_eq!(w.count(&issue, "AI work-done memo").await, 1);
 }
 

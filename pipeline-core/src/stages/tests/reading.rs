@@ -114,11 +114,22 @@ async fn a_stage_that_keeps_failing_on_the_same_text_waits_for_a_person() {
             ScriptedTurn::ends(AgentOutcome::ContextOverflow),
         );
         assert!(w.triage().await.failed());
+        let early = w.triage().await;
+        assert!(!early.failed(), "{}", text(&early));
+        w.back_off();
     }
     let asked = w.agent.tasks().len();
     let report = w.triage().await;
     assert!(text(&report).contains("--again"), "{}", text(&report));
     assert_eq!(w.agent.tasks().len(), asked);
+    w.agent
+        .add(TaskKind::Triage, ScriptedTurn::ends(AgentOutcome::Stalled));
+    let again = TickOptions {
+        again: true,
+        ..TickOptions::default()
+    };
+    let report = w.pipeline.triage(&again).await.expect("triage");
+    assert_eq!(w.agent.tasks().len(), asked + 1, "{}", text(&report));
     w.ann.edit_body(&issue, "shorter").expect("edits");
     w.agent
         .add(TaskKind::Triage, ScriptedTurn::answers(triage_answer()));

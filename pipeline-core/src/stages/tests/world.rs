@@ -58,6 +58,8 @@ pub(super) struct World {
     pub(super) eve: MemoryPerson,
     pub(super) repository: MemoryRepository,
     pub(super) agent: Arc<ScriptedAgent>,
+    /// Who takes the place of the first, where that is configured.
+    pub(super) other: Arc<ScriptedAgent>,
     pub(super) gate: MemoryGate,
     pub(super) told: Arc<Told>,
     pub(super) pipeline: Pipeline,
@@ -163,6 +165,7 @@ impl World {
             // Its word is all there is, so that a test can see what happens when it is broken.
             c.enforces_read_only = false;
         }));
+        let other = Arc::new(ScriptedAgent::new("carl"));
         let told = Arc::new(Told::default());
         let gate = MemoryGate::new();
         let integrator = Integrator {
@@ -170,13 +173,10 @@ impl World {
             id: "memory".into(),
         };
         let mut settings = Settings::new("shop", main_branch(), integrator);
-        settings.roles.triage = Some("bob".into());
-        settings.roles.check = Some("bob".into());
+        settings.roles.triage = vec!["bob".into()];
+        settings.roles.check = vec!["bob".into()];
         settings.slots = (1..=2)
-            .map(|n| Slot {
-                name: format!("bob-{n}"),
-                agent: "bob".into(),
-            })
+            .map(|n| Slot::new(format!("bob-{n}"), "bob"))
             .collect();
         settings.start.starters = vec![AccountRef("@ann".into())];
         settings.start.approvers = vec![AccountRef("@ann".into())];
@@ -201,6 +201,7 @@ impl World {
             Arc::clone(&told) as _,
         )
         .with_agent(Arc::clone(&agent) as _)
+        .with_agent(Arc::clone(&other) as _)
         .with_unconfined("bob")
         .with_workspaces(Arc::clone(&workspaces) as _);
         let rules = RuleSet::detected(&[]).expect("the generic rules");
@@ -227,6 +228,7 @@ impl World {
             eve,
             repository,
             agent,
+            other,
             gate,
             told,
             pipeline,
@@ -246,6 +248,11 @@ impl World {
             .check(&TickOptions::default())
             .await
             .expect("check")
+    }
+
+    /// Lets so much time go by that the next attempt may begin.
+    pub(super) fn back_off(&self) {
+        self.clock.advance(crate::ledger::backoff(u32::MAX));
     }
 
     pub(super) async fn dispatch(&self) -> TickReport {

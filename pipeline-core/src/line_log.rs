@@ -1,0 +1,218 @@
+//! A durable file of JSON lines that several processes append to: `<checksum> <json>`, the checksum over sequence and
+//! content.
+
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Read as _;
+use std::io::Seek as _;
+use std::io::Write as _;
+use std::marker::PhantomData;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use crate::BoxError;
+use crate::clock::Timestamp;
+
+/// A record with its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line<R> {
+    /// Rises by one.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub record: R,
+}
+
+/// Why a log cannot be used.
+#[derive(Debug)]
+pub(crate) enum LogError {
+    Io {
+        path: PathBuf,
+        operation: &'static str,
+        source: BoxError,
+    },
+    /// A record that is not the last one is broken.
+    Damaged {
+        path: PathBuf,
+        record: u64,
+        reason: &'static str,
+    },
+}
+
+/// A log in a file. A torn record at the tail is cut off; a broken one before it is an error.
+#[derive(Debug)]
+pub(crate) struct LineLog<R> {
+    path: PathBuf,
+    state: Mutex<State>,
+    records: PhantomData<fn() -> R>,
+}
+
+/// The open file and how far it is known to be good: an append reads only what others have added since.
+#[derive(Debug)]
+struct State {
+    file: File,
+    good: u64,
+    next_seq: u64,
+}
+
+/// The log while no other process can change it.
+#[derive(Debug)]
+pub(crate) struct Locked<'a, R> {
+    path: &'a Path,
+    state: &'a mut State,
+    records: PhantomData<fn() -> R>,
+}
+
+impl<R: Serialize + DeserializeOwned> LineLog<R> {
+    /// Opens or creates the log.
+    pub(crate) fn open(path: &Path) -> Result<Self, LogError> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        let file = options.open(path).map_err(|e| io_error(path, "read", e))?;
+        if let Some(folder) = path.parent() {
+            // The name must survive a power cut as well as the content.
+            File::open(folder)
+                .and_then(|f| f.sync_all())
+                .map_err(|e| io_error(path, "written", e))?;
+        }
+        let state = Mutex::new(State {
+            file,
+            good: 0,
+            next_seq: 1,
+        });
+        Ok(Self {
+            path: path.to_owned(),
+            state,
+            records: PhantomData,
+        })
+    }
+
+    /// Does something while no other process can change the log.
+    pub(crate) fn locked<T, E: From<LogError>>(
+        &self,
+        operation: &'static str,
+        f: impl FnOnce(&mut Locked<'_, R>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state
+            .file
+            .lock()
+            .map_err(|e| io_error(&self.path, operation, e))?;
+        let out = f(&mut Locked {
+            path: &self.path,
+            state: &mut state,
+            records: PhantomData,
+        });
+        let unlocked = state
+            .file
+            .unlock()
+            .map_err(|e| io_error(&self.path, operation, e));
+        let out = out?;
+        unlocked?;
+        Ok(out)
+    }
+}
+
+impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
+    /// Returns every record from the first one on.
+    pub(crate) fn all(&mut self) -> Result<Vec<Line<R>>, LogError> {
+        self.state.good = 0;
+        self.state.next_seq = 1;
+        self.fresh()
+    }
+
+    /// Returns what was added since the last look.
+    pub(crate) fn fresh(&mut self) -> Result<Vec<Line<R>>, LogError> {
+        let mut bytes = Vec::new();
+        let state = &mut *self.state;
+        state
+            .file
+            .seek(io::SeekFrom::Start(state.good))
+            .and_then(|_| state.file.read_to_end(&mut bytes))
+            .map_err(|e| io_error(self.path, "read", e))?;
+        let mut lines = Vec::new();
+        let mut rest = bytes.as_slice();
+        // The line end is part of the record: without it the write was cut.
+        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+            let (line, behind) = rest.split_at(end);
+            let behind = behind.get(1..).unwrap_or_default();
+            match decode(line, state.next_seq) {
+                Ok(line) => lines.push(line),
+                Err(_) if behind.is_empty() => break,
+                Err(reason) => {
+                    return Err(LogError::Damaged {
+                        path: self.path.to_owned(),
+                        record: state.next_seq,
+                        reason,
+                    });
+                }
+            }
+            state.next_seq += 1;
+            state.good += end as u64 + 1;
+            rest = behind;
+        }
+        Ok(lines)
+    }
+
+    /// Appends a record and syncs it; [`Self::fresh`] comes first. What is torn behind the last good record goes.
+    pub(crate) fn append(&mut self, at: Timestamp, record: R) -> Result<u64, LogError> {
+        let state = &mut *self.state;
+        let seq = state.next_seq;
+        let line = encode(&Line { seq, at, record });
+        let written = |e| io_error(self.path, "written", e);
+        let length = state.file.metadata().map_err(written)?.len();
+        if length > state.good {
+            state.file.set_len(state.good).map_err(written)?;
+        }
+        state
+            .file
+            .write_all(line.as_bytes())
+            .and_then(|()| state.file.sync_data())
+            .map_err(written)?;
+        state.good += line.len() as u64;
+        state.next_seq += 1;
+        Ok(seq)
+    }
+}
+
+fn io_error(path: &Path, operation: &'static str, e: io::Error) -> LogError {
+    LogError::Io {
+        path: path.to_owned(),
+        operation,
+        source: e.into(),
+    }
+}
+
+fn checksum(json: &str) -> String {
+    hex::encode(Sha256::digest(json)).chars().take(16).collect()
+}
+
+fn encode<R: Serialize>(line: &Line<R>) -> String {
+    let json = serde_json::to_string(line).expect("records are plain data with string keys");
+    format!("{} {json}\n", checksum(&json))
+}
+
+fn decode<R: DeserializeOwned>(line: &[u8], expected: u64) -> Result<Line<R>, &'static str> {
+    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8")?;
+    let (sum, json) = line.split_once(' ').ok_or("no checksum")?;
+    if sum != checksum(json) {
+        return Err("the checksum does not fit");
+    }
+    let line: Line<R> = serde_json::from_str(json).map_err(|_| "a record of another version")?;
+    if line.seq == expected {
+        Ok(line)
+    } else {
+        Err("a record is missing")
+    }
+}
