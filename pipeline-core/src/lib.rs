@@ -1,6 +1,7 @@
 //! Issue tracker as the state machine of AI coding agents: domain types, seams, stages and conformance suites.
 
 pub mod agent;
+pub mod answer_fields;
 pub mod attachment;
 pub mod clock;
 pub mod conflict;

@@ -164,6 +164,12 @@ pub struct LocalCheck {
 #[error("{0}")]
 pub struct AnswerError(String);
 
+impl AnswerError {
+    pub(crate) const fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
+
 impl TriageAnswer {
     /// Returns the schema agents are given.
     #[must_use]

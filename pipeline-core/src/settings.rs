@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::agent::RunLimits;
+use crate::answer_fields::AnswerFields;
 use crate::clock::Timestamp;
 use crate::gate::Person;
 use crate::issue::AccountRef;
@@ -168,8 +169,12 @@ pub struct Settings {
     pub context: Vec<String>,
     /// Further prohibitions for read-only tasks.
     pub prohibitions: Vec<String>,
+    /// Fields that the reading tasks are asked for besides the built-in ones.
+    pub fields: AnswerFields,
     /// Prompt templates that replace the built-in ones, by name.
     pub prompts: BTreeMap<String, String>,
+    /// Files at the base that replace them, by name; they come before [`Self::prompts`].
+    pub base_prompts: BTreeMap<String, String>,
     /// What a person types to run the binary, for the sentences in memos.
     pub command: String,
 }
@@ -202,7 +207,9 @@ impl Settings {
             watch_interval: Duration::from_secs(60),
             context: Vec::new(),
             prohibitions: Vec::new(),
+            fields: AnswerFields::default(),
             prompts: BTreeMap::new(),
+            base_prompts: BTreeMap::new(),
             command: "issue-pipeline".into(),
         }
     }

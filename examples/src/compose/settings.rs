@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pipeline_core::agent::RunLimits;
+use pipeline_core::dossier::PromptSettings;
 use pipeline_core::gate::Person;
 use pipeline_core::lock::Integrator;
 use pipeline_core::random;
@@ -91,6 +92,23 @@ pub(super) async fn settings(
             std::fs::read_to_string(&path).map_err(|source| ComposeError::File { path, source })?;
         settings.prompts.insert(name.clone(), text);
     }
+    settings
+        .base_prompts
+        .clone_from(&config.context.base_prompts);
+    let unusable = |what: &str, source: pipeline_core::BoxError| ComposeError::Unusable {
+        what: format!("[context] {what} cannot be used"),
+        source: Some(source),
+    };
+    settings.fields = config
+        .context
+        .answer_fields()
+        .map_err(|e| unusable("fields", e.into()))?;
+    // A mistake is found now, and not when an issue waits.
+    let prompts = PromptSettings {
+        templates: settings.prompts.clone(),
+        ..PromptSettings::default()
+    };
+    prompts.check().map_err(|e| unusable("prompts", e.into()))?;
     Ok(settings)
 }
 

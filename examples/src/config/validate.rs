@@ -27,6 +27,7 @@ pub(super) fn contradictions(config: &Config) -> Found {
     targets(config, &mut found);
     landing(config, &mut found);
     schedule(config, &mut found);
+    context(config, &mut found);
     numbers(config, &mut found);
     found
 }
@@ -297,6 +298,17 @@ fn landing(config: &Config, found: &mut Found) {
             let what = "names of variables stand here, never values";
             found.push((path, what.to_owned()));
         }
+    }
+}
+
+fn context(config: &Config, found: &mut Found) {
+    let context = &config.context;
+    if let Err(error) = context.answer_fields() {
+        found.push(("context.fields", escape(&error.to_string()).into_owned()));
+    }
+    if context.base_prompts.contains_key("triage") {
+        let what = "triage reads no repository: its prompt stands in `prompts`";
+        found.push(("context.base_prompts", what.to_owned()));
     }
 }
 

@@ -129,6 +129,9 @@ impl ApiAgent {
             (_, TaskKind::LocalCheck | TaskKind::Recheck) => {
                 unsupported("inspect a repository: it is a bare model without tools")
             }
+            (_, TaskKind::PlanDrive) => {
+                unsupported("make calls of its own: it is a bare model without tools")
+            }
             (RunMode::ReadOnly, _) if task.workdir.is_some() => {
                 unsupported("inspect a repository: it is a bare model without tools")
             }

@@ -122,7 +122,10 @@ pub fn render(
     if kind == TaskKind::Rework && dossier.rework.is_none() {
         return Err(missing("the memo that says why the last patch went back"));
     }
-    let schema = schema_of(answers);
+    let schema = schema_of(answers).map(|mut schema| {
+        settings.fields.extend(answers, &mut schema);
+        schema
+    });
     let sources = Sources::of(kind, dossier, settings, prohibitions(kind, settings), nonce);
     let text = settings
         .templates

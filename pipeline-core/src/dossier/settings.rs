@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::template;
 use super::template::TemplateError;
+use crate::answer_fields::AnswerFields;
 
 /// A project document that the team names: API types, enums, the shape of the CI.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct PromptSettings {
     pub templates: BTreeMap<String, String>,
     /// Prohibitions besides the built-in ones, a sentence each.
     pub extra_prohibitions: Vec<String>,
+    /// Fields that are asked for besides the built-in ones.
+    pub fields: AnswerFields,
     /// Project documents.
     pub documents: Vec<ContextDocument>,
     /// The language of what agents write for people; `None` = the language of the issue.

@@ -35,7 +35,7 @@ impl AgentRole {
             TaskKind::Triage => Self::Triage,
             TaskKind::LocalCheck | TaskKind::Recheck => Self::Check,
             TaskKind::Implement | TaskKind::Rework => Self::Implement,
-            TaskKind::PlanDraft => Self::Plan,
+            TaskKind::PlanDraft | TaskKind::PlanDrive => Self::Plan,
             TaskKind::FailureAnalysis => Self::Analysis,
             TaskKind::Repair => return None,
         })

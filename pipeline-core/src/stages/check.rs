@@ -185,12 +185,13 @@ impl Pipeline {
         let judged = self
             .judge(m, &question, Some(locks), CheckAnswer::read)
             .await;
-        let (answer, run, unconfined) = match judged {
+        let (answer, run, unconfined, more) = match judged {
             Judged::Answer {
                 answer,
                 run,
                 unconfined,
-            } => (answer, run, unconfined),
+                more,
+            } => (answer, run, unconfined, more),
             Judged::Not(outcome) => return outcome,
         };
         let memo_kind = match kind {
@@ -205,7 +206,7 @@ impl Pipeline {
         let fields = self
             .check_fields(m, &answer, &seven, &base, &known)
             .with("run", run.as_str());
-        let text = check_text(&answer, &seven, unconfined, ask);
+        let text = check_text(&answer, &seven, &more, unconfined, ask);
         match self
             .poster
             .post(key, Memo::new(memo_kind, fields, text))
@@ -302,6 +303,7 @@ impl Pipeline {
 fn check_text(
     answer: &CheckAnswer,
     seven: &[Readiness],
+    more: &str,
     unconfined: bool,
     ask: Option<&str>,
 ) -> String {
@@ -329,6 +331,7 @@ fn check_text(
             ));
         }
     }
+    out.push_str(more);
     out.push_str("\n\nReady to start?\n\n");
     let lines = seven.iter().map(|r| {
         let sign = match r.answer {

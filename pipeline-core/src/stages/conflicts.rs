@@ -38,7 +38,7 @@ impl Pipeline {
                 .in_status(&status)
                 .filter(|m| self.settings.scope.contains(&m.issue))
             {
-                let landed = matches!(self.line(m, &locks).state, Some(IssueState::Landed));
+                let landed = matches!(self.line(m, &locks)?.state, Some(IssueState::Landed));
                 if landed || known.contains(&m.issue.key) {
                     continue;
                 }

@@ -629,7 +629,7 @@ impl Pipeline {
             Dossier::for_work(m, &self.protocol, &self.settings.start.approvers, &started);
         let dossier = self.with_files(dossier).await;
         let kind = dossier.work_kind();
-        let settings = self.prompt_settings(Some(&base)).await;
+        let settings = self.prompt_settings(Some(&base)).await?;
         let prompt = render(kind, &dossier, &settings, &random::nonce()).map_err(|e| chain(&e))?;
         Ok(RunRequest {
             run,

@@ -23,6 +23,7 @@ use crate::ledger::Failing;
 use crate::ledger::backoff;
 use crate::local_check::AnswerError;
 use crate::lock::LockView;
+use crate::memo::quote;
 use crate::mirror::Mirrored;
 use crate::pipeline::Pipeline;
 use crate::random;
@@ -47,6 +48,8 @@ pub(super) enum Judged<T> {
         run: RunId,
         /// How the agent was held in.
         unconfined: bool,
+        /// What a team asked for besides, as text for the memo.
+        more: String,
     },
     /// None; what became of the issue.
     Not(Outcome),
@@ -107,7 +110,12 @@ impl Pipeline {
                 Err(outcome) => return Judged::Not(last.map_or(outcome, waits)),
             };
             match self.judge_twice(m, question, &wanted, &agent, read).await {
-                Ok((answer, run, unconfined)) => {
+                Ok(Read {
+                    answer,
+                    run,
+                    unconfined,
+                    more,
+                }) => {
                     if let Err(e) = self.ledger.answered(stage, key, self.now()) {
                         tracing::warn!(issue = %key, error = chain(&e), "the ledger cannot be written");
                     }
@@ -115,6 +123,7 @@ impl Pipeline {
                         answer,
                         run,
                         unconfined,
+                        more,
                     };
                 }
                 Err(Trouble::Later(why)) => last = Some(why),
@@ -165,10 +174,13 @@ impl Pipeline {
         wanted: &Wanted<'_>,
         agent: &str,
         read: fn(&Value) -> Result<T, AnswerError>,
-    ) -> Result<(T, RunId, bool), Trouble> {
+    ) -> Result<Read<T>, Trouble> {
         let dossier = Dossier::of(m, &self.protocol, &self.settings.start.approvers);
         let mut dossier = self.with_files(dossier).await;
-        let settings = self.prompt_settings(question.base.as_ref()).await;
+        let settings = self
+            .prompt_settings(question.base.as_ref())
+            .await
+            .map_err(Trouble::Failed)?;
         let mut kind = question.kind;
         let mut session = None;
         loop {
@@ -182,13 +194,20 @@ impl Pipeline {
                 )));
             }
             let problem = match &result.report.outcome {
-                AgentOutcome::Completed => match read(&result.report.answer) {
-                    Ok(answer) => {
-                        let unconfined = result.confinement == Confinement::Unconfined;
-                        return Ok((answer, run, unconfined));
+                AgentOutcome::Completed => {
+                    let taken = settings.fields.take(question.kind, &result.report.answer);
+                    match taken.and_then(|(rest, more)| Ok((read(&rest)?, more))) {
+                        Ok((answer, more)) => {
+                            return Ok(Read {
+                                answer,
+                                run,
+                                unconfined: result.confinement == Confinement::Unconfined,
+                                more: more_answers(&more),
+                            });
+                        }
+                        Err(e) => e.to_string(),
                     }
-                    Err(e) => e.to_string(),
-                },
+                }
                 AgentOutcome::SchemaViolation { detail } => detail.clone(),
                 other => {
                     let why = format!("agent {agent} gave no answer: {other}");
@@ -268,8 +287,15 @@ impl Pipeline {
     }
 
     /// Returns what a team sets about its prompts, with its context documents as they are at the base.
-    pub(super) async fn prompt_settings(&self, base: Option<&BaseRevision>) -> PromptSettings {
+    ///
+    /// # Errors
+    /// A sentence, if a prompt that lies in the repository cannot be had: its task must not be given by another one.
+    pub(super) async fn prompt_settings(
+        &self,
+        base: Option<&BaseRevision>,
+    ) -> Result<PromptSettings, String> {
         let mut documents = Vec::new();
+        let mut templates = self.settings.prompts.clone();
         if let (Some(base), Some(workspaces)) = (base, &self.workspaces) {
             for name in &self.settings.context {
                 match workspaces.file(base, name, MOST_DOCUMENT_BYTES).await {
@@ -285,12 +311,27 @@ impl Pipeline {
                 }
             }
         }
-        PromptSettings {
-            templates: self.settings.prompts.clone(),
+        if let (Some(base), Some(workspaces)) = (base, &self.workspaces) {
+            for (task, path) in &self.settings.base_prompts {
+                let missing = |why: String| format!("the prompt {path} of {task} {why}");
+                let bytes = workspaces
+                    .file(base, path, MOST_DOCUMENT_BYTES)
+                    .await
+                    .map_err(|e| missing(format!("cannot be read: {}", chain(&e))))?
+                    .ok_or_else(|| {
+                        missing(format!("is not in the base {}", base.commit.short()))
+                    })?;
+                let text = String::from_utf8(bytes).map_err(|_| missing("is not UTF-8".into()))?;
+                templates.insert(task.clone(), text);
+            }
+        }
+        Ok(PromptSettings {
+            templates,
             extra_prohibitions: self.settings.prohibitions.clone(),
+            fields: self.settings.fields.clone(),
             documents,
             ..PromptSettings::default()
-        }
+        })
     }
 
     async fn run_reading(
@@ -312,6 +353,23 @@ impl Pipeline {
         }
         Ok(result)
     }
+}
+
+/// An answer that fits.
+struct Read<T> {
+    answer: T,
+    run: RunId,
+    unconfined: bool,
+    more: String,
+}
+
+/// Returns what a team asked for besides, for the memo.
+fn more_answers(more: &[(String, String)]) -> String {
+    if more.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = more.iter().map(|(n, v)| format!("- {n}: {v}")).collect();
+    format!("\n\nFurther answers:\n\n{}", quote(&lines.join("\n")))
 }
 
 enum Trouble {

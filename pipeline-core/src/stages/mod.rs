@@ -17,11 +17,7 @@ mod triage;
 #[cfg(test)]
 mod tests;
 
-<<<<<<< HEAD
 pub(crate) use self::collisions::Collisions;
-pub use self::failures::Failures;
-=======
->>>>>>> d352891 (Brake runs by a durable ledger: pauses, budgets by issue, author, agent and day, runs at a time, no progress; roles with an order, a model and limits; a bare model as an agent)
 pub(crate) use self::integrate::FailingBases;
 pub use self::review::Approve;
 pub use self::review::Review;

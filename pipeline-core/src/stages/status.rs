@@ -263,11 +263,7 @@ impl Pipeline {
             })
     }
 
-<<<<<<< HEAD
-    pub(super) fn line(&self, m: &Mirrored, locks: &LockView) -> StatusLine {
-=======
-    fn line(&self, m: &Mirrored, locks: &LockView) -> Result<StatusLine, PipelineError> {
->>>>>>> d352891 (Brake runs by a durable ledger: pauses, budgets by issue, author, agent and day, runs at a time, no progress; roles with an order, a model and limits; a bare model as an agent)
+    pub(super) fn line(&self, m: &Mirrored, locks: &LockView) -> Result<StatusLine, PipelineError> {
         let key = &m.issue.key;
         let thread = m.thread(&self.protocol);
         let command = &self.settings.command;

@@ -93,8 +93,10 @@ impl Pipeline {
             again: options.again,
         };
         let judged = self.judge(m, &question, None, TriageAnswer::read).await;
-        let (answer, run) = match judged {
-            Judged::Answer { answer, run, .. } => (answer, run),
+        let (answer, run, more) = match judged {
+            Judged::Answer {
+                answer, run, more, ..
+            } => (answer, run, more),
             Judged::Not(outcome) => return outcome,
         };
         // The agent took its time; what was decided meanwhile by a person comes first.
@@ -111,7 +113,8 @@ impl Pipeline {
         let fields = Fields::new()
             .with("confidence", format!("{:.2}", answer.confidence))
             .with("run", run.as_str());
-        let memo = Memo::new(MemoKind::Triage, fields, quote(&answer.comment));
+        let text = format!("{}{more}", quote(&answer.comment));
+        let memo = Memo::new(MemoKind::Triage, fields, text);
         match self
             .poster
             .post_and_move(key, memo, &Transition::triaged())

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pipeline_core::answer_fields::AnswerField;
+use pipeline_core::answer_fields::AnswerFields;
+use pipeline_core::answer_fields::FieldKind;
+use pipeline_core::answer_fields::InvalidField;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -71,8 +75,78 @@ pub struct ContextSection {
     pub docs: Vec<String>,
     /// Further prohibitions for read-only tasks.
     pub prohibitions: Vec<String>,
+    /// Fields that agents answer besides the built-in ones.
+    pub fields: Vec<FieldSection>,
     /// Prompt templates that replace the built-in ones, by name.
     pub prompts: BTreeMap<String, PathBuf>,
+    /// The same, by paths in the repository.
+    pub base_prompts: BTreeMap<String, String>,
+}
+
+/// One of `[context] fields`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FieldSection {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: FieldWord,
+    /// The words it is one of, for `choice`.
+    #[serde(default)]
+    pub choices: Vec<String>,
+    /// What the agent is told about it.
+    pub description: String,
+    /// Which tasks are asked for it.
+    pub of: Vec<FieldTask>,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldWord {
+    /// Words.
+    Text,
+    /// Yes or no.
+    YesNo,
+    /// A number.
+    Number,
+    /// A list of words.
+    List,
+    /// One of some words.
+    Choice,
+}
+
+/// A task that can be asked for further fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldTask {
+    /// Triage.
+    Triage,
+    /// Local check and re-check.
+    Check,
+}
+
+impl ContextSection {
+    /// Returns the fields, checked.
+    ///
+    /// # Errors
+    /// [`InvalidField`] naming the first that cannot be asked for.
+    pub fn answer_fields(&self) -> Result<AnswerFields, InvalidField> {
+        let field = |f: &FieldSection| AnswerField {
+            name: f.name.clone(),
+            kind: match f.kind {
+                FieldWord::Text => FieldKind::Text,
+                FieldWord::YesNo => FieldKind::YesNo,
+                FieldWord::Number => FieldKind::Number,
+                FieldWord::List => FieldKind::List,
+                FieldWord::Choice => FieldKind::Choice(f.choices.clone()),
+            },
+            description: f.description.clone(),
+            triage: f.of.contains(&FieldTask::Triage),
+            check: f.of.contains(&FieldTask::Check),
+        };
+        AnswerFields::new(self.fields.iter().map(field).collect())
+    }
 }
 
 /// `[protected]`
