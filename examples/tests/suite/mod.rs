@@ -2,6 +2,7 @@
 
 mod agents;
 mod approve;
+mod brakes;
 mod by_hand;
 mod conflicts;
 mod demo;

@@ -96,6 +96,11 @@ async fn the_next_agent_in_order_takes_over_at_once_in_reading_and_with_the_next
     assert_eq!(w.status_of(&issue).await, Status::SpecReview);
 
     w.clock.advance(Duration::from_secs(601));
+    // The first one is checked with the second.
+    w.agent.add(
+        TaskKind::LocalCheck,
+        ScriptedTurn::answers(check_answer(&[MENUS])),
+    );
     let issue = w.started("U", &[ORDERS]).await;
     w.works(ScriptedTurn::ends(AgentOutcome::UsageLimit { until: None }));
     w.dispatch().await;
