@@ -13,29 +13,66 @@ const WORKS: &str = r#"echo hi > greeting.txt; echo '{"v":1,"outcome":"completed
 async fn a_usage_limit_pauses_the_agent_for_every_process_until_a_person_takes_it_back() {
     let world = World::ready(LIMITED).await;
     let key = world.started("Greet by name").await;
-    world.run(&["dispatch"]).await.ended(1).says("usage limit reached");
+    world
+        .run(&["dispatch"])
+        .await
+        .ended(1)
+        .says("usage limit reached");
     world.agent("", "", WORKS);
-    world.run(&["dispatch"]).await.says("agent agent is paused until");
+    world
+        .run(&["dispatch"])
+        .await
+        .says("agent agent is paused until");
     let other = world.filed("Another").await;
-    world.run(&["triage"]).await.says("agent agent is paused until");
+    world
+        .run(&["triage"])
+        .await
+        .says("agent agent is paused until");
     let status = world.run(&["--json", "status"]).await.ended(0).json();
     let agent = &status["agents"][0];
     assert_eq!(agent["agent"], "agent", "{status}");
     assert_eq!(agent["paused"]["reason"], "usage-limit", "{status}");
-    world.run(&["status"]).await.ended(0).says("resume --agent agent");
+    world
+        .run(&["status"])
+        .await
+        .ended(0)
+        .says("resume --agent agent");
     world.run(&["doctor"]).await.says("paused until");
-    world.run(&["resume", "--agent", "nobody"]).await.ended(2).says("there is no agent `nobody`");
-    world.run(&["resume", "--agent", "agent"]).await.ended(0).says("agent agent goes on");
-    world.run(&["dispatch", &key, "--again"]).await.ended(0).says("submitted");
+    world
+        .run(&["resume", "--agent", "nobody"])
+        .await
+        .ended(2)
+        .says("there is no agent `nobody`");
+    world
+        .run(&["resume", "--agent", "agent"])
+        .await
+        .ended(0)
+        .says("agent agent goes on");
+    world
+        .run(&["dispatch", &key, "--again"])
+        .await
+        .ended(0)
+        .says("submitted");
     world.run(&["triage"]).await.ended(0);
     assert!(!world.thread(&other).await.is_empty());
     let thread = world.thread(&key).await;
-    assert!(thread.contains("1,000 tokens in and 20 out, $0.03"), "{thread}");
+    assert!(
+        thread.contains("1,000 tokens in and 20 out, $0.03"),
+        "{thread}"
+    );
     let status = world.run(&["--json", "status"]).await.ended(0).json();
-    let spent = status["issues"].as_array().expect("issues").iter().find(|i| i["issue"] == key.as_str());
+    let spent = status["issues"]
+        .as_array()
+        .expect("issues")
+        .iter()
+        .find(|i| i["issue"] == key.as_str());
     let spent = &spent.expect("the issue")["spent"];
     // Triage, check, the run that met the limit, the one that did the work.
-    assert_eq!((&spent["runs"], &spent["cost_micros"]), (&4.into(), &30_000.into()), "{status}");
+    assert_eq!(
+        (&spent["runs"], &spent["cost_micros"]),
+        (&4.into(), &30_000.into()),
+        "{status}"
+    );
 }
 
 #[tokio::test]
@@ -43,7 +80,10 @@ async fn a_budget_that_is_used_up_starts_nothing_and_says_what_to_raise() {
     let world = World::ready(WORKS).await;
     world.configure("[limits.issue]\n#runs = 60", "[limits.issue]\nruns = 2");
     let key = world.started("Greet by name").await;
-    world.run(&["dispatch"]).await.says("used up the runs of [limits.issue] (2)");
+    world
+        .run(&["dispatch"])
+        .await
+        .says("used up the runs of [limits.issue] (2)");
     assert!(!world.thread(&key).await.contains("work-start memo"));
     world.configure("[limits.issue]\nruns = 2", "[limits.issue]\nruns = 3");
     world.run(&["dispatch"]).await.ended(0).says("submitted");
@@ -58,7 +98,8 @@ async fn a_bare_model_triages_while_the_first_agent_is_paused_and_nothing_else()
     let port = listener.local_addr().expect("bound").port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let answer = r#"{\"comment\":\"A bare model read it.\",\"confidence\":0.7,\"risk\":\"low\"}"#;
+            let answer =
+                r#"{\"comment\":\"A bare model read it.\",\"confidence\":0.7,\"risk\":\"low\"}"#;
             let body = format!(
                 r#"{{"status":"completed","usage":{{"input_tokens":1000000,"output_tokens":0}},"output":[{{"type":"message","content":[{{"type":"output_text","text":"{answer}"}}]}}]}}"#
             );
@@ -89,7 +130,11 @@ async fn a_bare_model_triages_while_the_first_agent_is_paused_and_nothing_else()
         "#fields = [{",
         "fields = [{ name = \"risk\", kind = \"choice\", choices = [\"low\", \"high\"], description = \"How bad it can get.\", of = [\"triage\"] }]\n#fields = [{",
     );
-    world.run(&["doctor"]).await.ended(1).says("variable MODEL_KEY is not set");
+    world
+        .run(&["doctor"])
+        .await
+        .ended(1)
+        .says("variable MODEL_KEY is not set");
     world.set("MODEL_KEY", "canary-model-key");
     world.run(&["doctor"]).await.says("agent, then model");
     let key = world.filed("Greet by name").await;
@@ -99,8 +144,17 @@ async fn a_bare_model_triages_while_the_first_agent_is_paused_and_nothing_else()
     assert!(thread.contains("- risk: low"), "{thread}");
     let status = world.run(&["--json", "status"]).await.ended(0);
     assert!(!status.said().contains("canary"), "{}", status.said());
-    assert_eq!(status.json()["day"]["agents"]["model"]["cost_micros"], 200_000, "{}", status.out);
+    assert_eq!(
+        status.json()["day"]["agents"]["model"]["cost_micros"],
+        200_000,
+        "{}",
+        status.out
+    );
 
     world.configure("check = \"agent\"", "check = [\"agent\", \"model\"]");
-    world.run(&["check"]).await.ended(2).says("agent model is a bare model without tools");
+    world
+        .run(&["check"])
+        .await
+        .ended(2)
+        .says("agent model is a bare model without tools");
 }

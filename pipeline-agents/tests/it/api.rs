@@ -179,7 +179,7 @@ fn answer() -> Value {
     json!({"comment": "Clear.", "confidence": 0.9})
 }
 
-fn task() -> AgentTask {
+pub(crate) fn task() -> AgentTask {
     AgentTask {
         run: RunId::new("run-1").expect("an id"),
         issue: IssueKey::new("A-1").expect("a key"),

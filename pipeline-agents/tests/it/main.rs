@@ -7,6 +7,7 @@
 
 mod api;
 mod command;
+mod fake_model;
 
 /// A file that nobody names here would be run by nobody.
 #[test]
