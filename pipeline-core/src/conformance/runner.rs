@@ -143,6 +143,7 @@ async fn request(harness: &dyn RunnerHarness, kind: TaskKind) -> Result<RunReque
         schema: None,
         input: serde_json::json!({ "title": "Do it" }),
         images: Vec::new(),
+        model: None,
         session: None,
         limits: RunLimits {
             deadline: Duration::from_secs(300),
