@@ -216,14 +216,18 @@ impl From<PipelineError> for Failure {
         let exit = match &error {
             PipelineError::Missing { .. } => Exit::Usage,
             PipelineError::Refused(_) => Exit::Refused,
-            PipelineError::Integrate { source, .. } => match source {
-                IntegrateError::NoSuchCandidate { .. } => Exit::NotFound,
-                IntegrateError::StaleApproval { .. } => Exit::Refused,
-                _ => Exit::Failed,
-            },
             _ => Exit::Failed,
         };
-        Self::new(exit, error)
+        match error {
+            // What was typed is wrong, not the integrator.
+            PipelineError::Integrate {
+                source:
+                    source @ (IntegrateError::NoSuchCandidate { .. }
+                    | IntegrateError::StaleApproval { .. }),
+                ..
+            } => source.into(),
+            error => Self::new(exit, error),
+        }
     }
 }
 

@@ -63,10 +63,11 @@ fn list(context: &Context, table: &RunTable) -> Result<Exit, Failure> {
     lines.sort_by_key(|line| line.began);
     let out = &context.out;
     for line in &lines {
-        let kind = format!("{:?}", line.kind).to_lowercase();
+        let kind = serde_json::to_value(line.kind).unwrap_or_default();
+        let kind = kind.as_str().unwrap_or_default().replace('_', " ");
         let slot = escape_line(&line.slot);
         out.line(format!(
-            "{}  {}  issue {:>4}  {kind:<10}  {slot}  {}",
+            "{}  {}  issue {:>4}  {kind:<12}  {slot}  {}",
             line.began, line.run, line.issue, line.outcome
         ))?;
     }

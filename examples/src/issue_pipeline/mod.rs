@@ -49,11 +49,16 @@ pub async fn main() -> ExitCode {
                 error.kind(),
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
             );
-            return if asked {
-                Exit::Done.into()
-            } else {
-                Exit::Usage.into()
-            };
+            if asked {
+                return Exit::Done.into();
+            }
+            // What was typed could not be parsed, so whether a program reads it is looked for by hand.
+            if std::env::args_os().any(|argument| argument == "--json") {
+                let said = error.render().to_string();
+                let report = Failure::usage(said.trim()).report();
+                drop(Output::standard(true, true).result(&report));
+            }
+            return Exit::Usage.into();
         }
     };
     let around = match Surroundings::of_process() {

@@ -135,6 +135,9 @@ pub(super) async fn explain(context: &Context, issue: &IssueKey) -> Result<Exit,
     if line.spent.runs > 0 {
         out.line(format!("used so far: {}", line.spent))?;
     }
+    if !explanation.readiness.is_empty() {
+        out.line("may it start, by its latest check:")?;
+    }
     for (question, answer) in &explanation.readiness {
         let style = if answer == "yes" {
             Style::Good
@@ -142,8 +145,8 @@ pub(super) async fn explain(context: &Context, issue: &IssueKey) -> Result<Exit,
             Style::Warn
         };
         out.line(format!(
-            "  {:<28} {}",
-            escape_line(question),
+            "  {:<36} {}",
+            escape_line(worded(question)),
             out.paint(style, &escape_line(answer))
         ))?;
     }
@@ -158,4 +161,18 @@ pub(super) async fn explain(context: &Context, issue: &IssueKey) -> Result<Exit,
     }
     out.result(&explanation)?;
     Ok(Exit::Done)
+}
+
+/// Returns a question of the readiness so that a yes speaks for the start; memos carry its short name.
+fn worded(question: &str) -> &str {
+    match question {
+        "can-start" => "the repository holds what is needed",
+        "blockers" => "nothing blocks it",
+        "estimate" => "it is small or medium",
+        "db-change" => "it leaves the database as it is",
+        "production-data" => "it leaves production data alone",
+        "overlap" => "no running work is in its way",
+        "decisions" => "no decision is pending",
+        other => other,
+    }
 }

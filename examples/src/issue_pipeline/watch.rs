@@ -236,6 +236,9 @@ impl<'a> Watch<'a> {
                 stages::tell_persons(self.context, &self.workplace, &self.teller).await?;
             }
             if !changed {
+                self.context
+                    .out
+                    .line("nothing is left to do that needs nobody; `issue-pipeline status` shows the rest")?;
                 self.context.out.result(&reports)?;
                 return Ok(if failed { Exit::Failed } else { Exit::Done });
             }

@@ -26,15 +26,21 @@ pub(super) async fn run(context: &Context, arguments: &WorkArguments) -> Result<
             .read_to_end(&mut bytes)?;
     } else {
         let path = context.around.directory.join(&arguments.request);
-        std::fs::File::open(path)?
-            .take(LARGEST + 1)
-            .read_to_end(&mut bytes)?;
+        let read = std::fs::File::open(&path)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+        read.map_err(|error| {
+            let path = path.display();
+            Failure::usage(format!("the request {path} cannot be read: {error}"))
+        })?;
     }
     if bytes.len() as u64 > LARGEST {
         return Err(Failure::usage("the request is larger than 16 MiB"));
     }
-    let request: RunRequest = serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::usage(format!("the request cannot be understood: {error}")))?;
+    let request: RunRequest = serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::usage(format!(
+            "this is no run request as `--json log RUN` shows one: {error}"
+        ))
+    })?;
     let teller = Teller::new(workplace.name(), context.out.progress().clone());
     let composed = compose::compose(&workplace, &context.around, Arc::new(teller)).await?;
     let repo = &composed.pipeline.settings().repo;

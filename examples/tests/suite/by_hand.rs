@@ -1,5 +1,8 @@
 //! `init` on an existing repository, then each stage as a command.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use super::world::World;
 
 #[tokio::test]
@@ -169,4 +172,100 @@ async fn a_lock_is_ended_by_hand() {
         .await
         .ended(3)
         .says("nothing runs");
+}
+
+/// Returns everything that is written in the state directory.
+fn written(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![world.state()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder of the state") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.is_file() {
+                let content = std::fs::read(&path).expect("readable");
+                // A file that only carries a lock says nothing.
+                if !content.is_empty() {
+                    files.insert(path, content);
+                }
+            }
+        }
+    }
+    files
+}
+
+#[tokio::test]
+async fn a_dry_run_of_any_stage_calls_nobody_and_writes_nothing() {
+    let world = World::ready("echo 'hello, Aiko' > greeting.txt").await;
+    let key = world.filed("Greet by name").await;
+    // What any command makes for itself when it comes first is there then.
+    world.run(&["status"]).await.ended(0);
+    for stage in ["triage", "check", "dispatch", "integrate"] {
+        let (before, refs) = (written(&world), world.git(&["for-each-ref"]).await);
+        world
+            .run(&[stage, "--dry-run"])
+            .await
+            .ended(0)
+            .says("would");
+        world
+            .run(&["--json", stage, "--dry-run"])
+            .await
+            .ended(0)
+            .json();
+        let after = written(&world);
+        let changed: Vec<&PathBuf> = after
+            .iter()
+            .filter(|(path, content)| before.get(*path) != Some(content))
+            .map(|(path, _)| path)
+            .collect();
+        assert!(changed.is_empty(), "{stage} --dry-run wrote {changed:?}");
+        assert_eq!(world.git(&["for-each-ref"]).await, refs, "{stage}");
+        world.run(&[stage]).await.ended(0);
+        if stage == "check" {
+            world
+                .run(&["issue", "move", &key, "In progress"])
+                .await
+                .ended(0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_request_is_executed_once_by_whoever_gets_it() {
+    let world = World::ready("echo 'hello, Aiko' > greeting.txt").await;
+    world.started("Greet by name").await;
+    world.run(&["dispatch"]).await.ended(0);
+    let runs = world.run(&["--json", "log"]).await.ended(0).json();
+    let made = runs.as_array().expect("runs").last().expect("one");
+    let run = made["run"].as_str().expect("an id");
+    let whole = world.run(&["--json", "log", run]).await.ended(0).json();
+    let mut request = whole["request"].clone();
+    request["run"] = "run-00000000000000aa".into();
+    let file = world.top.join("home/request.json");
+    std::fs::write(&file, request.to_string()).expect("written");
+    let path = file.display().to_string();
+    let first = world.run(&["--json", "work", &path]).await.ended(0).json();
+    assert_eq!(first["run"], "run-00000000000000aa");
+    assert_eq!(first["touched"], serde_json::json!(["greeting.txt"]));
+    let again = world.run(&["--json", "work", &path]).await.ended(0).json();
+    assert_eq!(again, first, "it was executed twice");
+
+    request["repo"] = "elsewhere".into();
+    std::fs::write(&file, request.to_string()).expect("written");
+    world
+        .run(&["work", &path])
+        .await
+        .ended(3)
+        .says("the request is for repository elsewhere");
+    world
+        .run(&["work", "missing.json"])
+        .await
+        .ended(2)
+        .says("missing.json cannot be read");
+    world
+        .run(&["work", "greeting.txt"])
+        .await
+        .ended(2)
+        .says("no run request");
 }

@@ -56,11 +56,32 @@ const KINDS: [(&str, &str); 7] = [
         "changes existing data",
         "psql -c \\\"UPDATE users SET admin = true\\\"",
     ),
-    ("destroys git history", "git push --force origin main"),
-    ("overwrites production", "cp -r dist/. /var/www/html/"),
-    ("syncs with delete", "rsync -a --delete build/ web:/site/"),
-    ("works on storage in bulk", "rm -rf public/uploads"),
+    (
+        "lets git destroy work or history",
+        "git push --force origin main",
+    ),
+    (
+        "overwrites production folders in bulk",
+        "cp -r dist/. /var/www/html/",
+    ),
+    (
+        "synchronises with deletion",
+        "rsync -a --delete build/ web:/site/",
+    ),
+    (
+        "works in bulk on asset or storage folders",
+        "rm -rf public/uploads",
+    ),
 ];
+
+fn each_kind_is_named(holds: &[String]) {
+    for (kind, line) in KINDS {
+        let named = holds
+            .iter()
+            .any(|h| h.contains(kind) && h.contains("--protected "));
+        assert!(named, "`{line}` is not held because it {kind}: {holds:#?}");
+    }
+}
 
 #[tokio::test]
 async fn each_protected_kind_in_a_patch_is_held_although_the_ok_is_given() {
@@ -78,6 +99,7 @@ async fn each_protected_kind_in_a_patch_is_held_although_the_ok_is_given() {
         .filter_map(|h| h.rsplit_once("--protected ")?.1.split('`').next())
         .collect();
     assert!(ids.len() >= KINDS.len(), "{holds:#?}");
+    each_kind_is_named(&holds);
     // The local OK implies none of them, nor does the word for a class.
     ok(&world, &key, &format!("OK {candidate}"))
         .await
@@ -121,6 +143,7 @@ async fn each_protected_kind_in_a_command_that_ran_is_held() {
     let holds = held(&world).await;
     let ids = holds.iter().filter(|h| h.contains("--protected ")).count();
     assert!(ids >= KINDS.len(), "{holds:#?}");
+    each_kind_is_named(&holds);
     let candidate = world.waiting().await.expect("a candidate");
     ok(&world, &key, &format!("OK {candidate}"))
         .await

@@ -77,6 +77,12 @@ async fn a_moved_base_rebuilds_and_needs_a_new_ok() {
     let rebuilt = world.waiting().await.expect("rebuilt");
     assert_ne!(rebuilt, candidate);
     world
+        .run(&["integrate"])
+        .await
+        .says(&format!("it names {candidate}, but {rebuilt} waits now"))
+        .says("look at it again and give a new OK");
+    assert_eq!(world.tip().await, tip);
+    world
         .run(&["issue", "comment", &key, &format!("OK {rebuilt}")])
         .await
         .ended(0);

@@ -6,6 +6,7 @@ mod brakes;
 mod by_hand;
 mod conflicts;
 mod demo;
+mod documents;
 mod holds;
 mod imports;
 mod landing;

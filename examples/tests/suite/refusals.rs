@@ -53,7 +53,10 @@ async fn a_text_that_changed_between_check_and_start() {
         .await
         .ended(0);
     world.run(&["dispatch", "--dry-run"]).await.ended(0);
-    world.run(&["dispatch"]).await.says("not started");
+    world
+        .run(&["dispatch"])
+        .await
+        .says("the description changed after the check");
     let runs = world.run(&["--json", "log"]).await.ended(0).json();
     let worked = runs
         .as_array()
@@ -81,6 +84,35 @@ async fn a_status_that_does_not_exist() {
         .ended(1)
         .says("Doing")
         .says("[tracker.statuses]");
+}
+
+#[tokio::test]
+async fn the_three_statuses_are_called_as_the_team_calls_them() {
+    let world = World::ready("echo 'hello, Aiko' > greeting.txt").await;
+    for (ours, theirs) in [
+        ("open = \"Open\"", "open = \"To do\""),
+        (
+            "spec_review = \"Spec/log review\"",
+            "spec_review = \"確認\"",
+        ),
+        ("in_progress = \"In progress\"", "in_progress = \"Doing\""),
+    ] {
+        world.configure(&format!("#{ours}"), theirs);
+    }
+    // The tracker is made with them, and nothing is in it yet.
+    let tracker = world.state().join("tracker");
+    if tracker.exists() {
+        std::fs::remove_dir_all(&tracker).expect("removed");
+    }
+    let key = world.filed("Greet by name").await;
+    world.run(&["triage"]).await.ended(0).says("triaged");
+    world.run(&["check"]).await.ended(0);
+    world.run(&["issue", "move", &key, "Doing"]).await.ended(0);
+    world.run(&["dispatch"]).await.ended(0).says("submitted");
+    let log = std::fs::read_to_string(tracker.join("log.jsonl")).expect("there");
+    for name in ["To do", "確認", "Doing"] {
+        assert!(log.contains(name), "{name}: {log}");
+    }
 }
 
 #[tokio::test]
@@ -180,4 +212,6 @@ async fn what_is_named_does_not_exist() {
         .ended(2)
         .says("not an issue key");
     world.run(&["frobnicate"]).await.ended(2);
+    let report = world.run(&["--json", "frobnicate"]).await.ended(2).json();
+    assert_eq!(report["error"]["kind"], "usage");
 }

@@ -169,6 +169,15 @@ impl Story<'_> {
     async fn rounds(&self, refused: &mut Vec<Refusal>) -> Result<Vec<Approved>, Failure> {
         let mut approvals = Vec::new();
         for _ in 0..MOST_ROUNDS {
+            let dry = TickOptions {
+                dry_run: true,
+                ..TickOptions::default()
+            };
+            let waiting = stages::tick(&self.composed.pipeline, Stage::Dispatch, &dry).await?;
+            let nothing = |line: &IssueReport| matches!(line.outcome, Outcome::Nothing { .. });
+            if waiting.issues.iter().all(nothing) {
+                break;
+            }
             self.says("agents work, each in its own worktree; what conflicts waits")?;
             let worked = self.tick(Stage::Dispatch).await?.changed();
             self.says("patches are merged and verified one by one")?;

@@ -174,7 +174,7 @@ impl Pipeline {
                 .await
                 .map_err(|e| PipelineError::Refused(chain(&e)))?;
         }
-        let text = format!("Patch returned: {}", quote_line(&why.summary()));
+        let text = format!("Patch returned:{}", quote_line(&why.summary()));
         self.locks
             .end(
                 claim,
