@@ -11,6 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pipeline_core::agent::Agent;
 use pipeline_core::attachment::AttachmentLimits;
 use pipeline_core::attachment::AttachmentStore;
 use pipeline_core::clock::Clock;
@@ -302,6 +303,19 @@ fn redactor(workplace: &Workplace, around: &Surroundings, secrets: &[&Secret]) -
         .filter_map(|(_, value)| Some(Secret::new(value.to_str()?)))
         .collect();
     Redactor::new(secrets.iter().copied().chain(&passed))
+}
+
+/// Builds the agent a configuration has under this name.
+///
+/// # Errors
+/// [`ComposeError`] if one of its agents cannot be built.
+pub async fn agent(
+    workplace: &Workplace,
+    around: &Surroundings,
+    name: &str,
+) -> Result<Option<Arc<dyn Agent>>, ComposeError> {
+    let agents = agents::agents(workplace, around).await?;
+    Ok(agents.built.into_iter().find(|a| a.name() == name))
 }
 
 /// Builds a pipeline that only looks at the candidates of the repository around: for a person who has no configuration.

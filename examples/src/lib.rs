@@ -5,6 +5,7 @@ pub mod config;
 pub mod failure_analysis;
 pub mod issue_pipeline;
 pub mod notify;
+pub mod plan_to_issues;
 pub mod sandbox;
 pub mod schedule;
 pub mod surroundings;

@@ -2,9 +2,12 @@
 //!
 //! [`local`] keeps the issues in a folder: the embedded default, which needs no server. [`backlog`] works on a project of
 //! Backlog.
+//! With the feature `broker`, `broker` lets an agent make API calls without the token.
 //! With the feature `fakes`, `fake` has a server for the tests of adapters and of whoever uses them.
 
 pub mod backlog;
+#[cfg(feature = "broker")]
+pub mod broker;
 #[cfg(feature = "fakes")]
 pub mod fake;
 #[allow(

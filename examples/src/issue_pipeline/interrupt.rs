@@ -7,7 +7,7 @@ use tokio::signal::unix::signal;
 ///
 /// # Errors
 /// If the system does not let signals be listened for.
-pub(super) async fn until_asked_to_end<T>(
+pub(crate) async fn until_asked_to_end<T>(
     work: impl Future<Output = T>,
 ) -> std::io::Result<Option<T>> {
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -34,6 +34,7 @@ pub use self::arguments::Command;
 pub use self::context::Context;
 pub use self::exit::Exit;
 pub use self::exit::Failure;
+pub(crate) use self::interrupt::until_asked_to_end;
 use crate::surroundings::Surroundings;
 use crate::terminal::Output;
 

@@ -26,6 +26,28 @@ impl FoundRepository {
         })
     }
 
+    /// Returns the commit that is checked out; `None` before the first one, and where the refs are kept in another way
+    /// than in files.
+    #[must_use]
+    pub fn head(&self) -> Option<String> {
+        let dot_git = self.root.join(".git");
+        let own = match std::fs::read_to_string(&dot_git) {
+            Ok(text) => self.root.join(text.strip_prefix("gitdir:")?.trim()),
+            Err(_) => dot_git,
+        };
+        let head = std::fs::read_to_string(own.join("HEAD")).ok()?;
+        let Some(name) = head.trim().strip_prefix("ref: ") else {
+            return hash(&head);
+        };
+        if let Ok(loose) = std::fs::read_to_string(self.common_dir.join(name)) {
+            return hash(&loose);
+        }
+        let packed = std::fs::read_to_string(self.common_dir.join("packed-refs")).ok()?;
+        let mut refs = packed.lines().filter_map(|line| line.split_once(' '));
+        refs.find(|(_, known)| *known == name)
+            .and_then(|(id, _)| hash(id))
+    }
+
     /// Returns a short name for people: the directory's.
     #[must_use]
     pub fn name(&self) -> String {
@@ -55,6 +77,12 @@ impl FoundRepository {
             name
         }
     }
+}
+
+fn hash(text: &str) -> Option<String> {
+    let text = text.trim();
+    let hex = text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    hex.then(|| text.to_owned())
 }
 
 fn common_dir(dot_git: &Path) -> Option<PathBuf> {

@@ -10,6 +10,7 @@ mod documents;
 mod holds;
 mod imports;
 mod landing;
+mod plan;
 mod refusals;
 mod ship;
 mod triage_alone;

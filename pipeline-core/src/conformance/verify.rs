@@ -260,6 +260,9 @@ pub async fn nothing_of_the_environment_is_seen(
 ///
 /// # Errors
 /// Says how the rule is broken.
+///
+/// # Panics
+/// Never: `main` is a branch name.
 pub async fn the_digest_changes_with_the_checks_and_only_then(
     harness: &dyn VerifierHarness,
 ) -> Result<(), Violation> {

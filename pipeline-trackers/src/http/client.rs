@@ -96,7 +96,7 @@ impl ConnectionOptions {
         self
     }
 
-    fn build(&self, tls: bool) -> Result<reqwest::Client, BoxError> {
+    pub(crate) fn build(&self, tls: bool) -> Result<reqwest::Client, BoxError> {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("issue-pipeline/", env!("CARGO_PKG_VERSION")))
             .referer(false)
@@ -585,7 +585,7 @@ fn about(request: &Request) -> String {
 }
 
 /// Returns whether a credential may be sent there: over TLS, or not over a network at all.
-fn is_safe(url: &Url) -> bool {
+pub(crate) fn is_safe(url: &Url) -> bool {
     let loopback = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),

@@ -20,6 +20,8 @@ pub(crate) use self::answer::Answer;
 pub(crate) use self::budget::Rate;
 pub(crate) use self::client::Client;
 pub use self::client::ConnectionOptions;
+#[cfg(feature = "broker")]
+pub(crate) use self::client::is_safe;
 pub(crate) use self::credential::Credential;
 pub(crate) use self::credential::TokenSource;
 pub(crate) use self::refusal::Service;

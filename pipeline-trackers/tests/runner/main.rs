@@ -7,9 +7,13 @@ mod backlog_quiet;
 #[cfg(test)]
 mod backlog_schedules;
 #[cfg(test)]
+mod broker_agent;
+#[cfg(test)]
 mod local_conformance;
 #[cfg(test)]
 mod local_processes;
+#[cfg(test)]
+mod plan_sync;
 #[cfg(test)]
 mod schedules;
 

@@ -4,6 +4,7 @@ mod agents;
 mod gates;
 mod landing;
 mod limits;
+mod plan;
 mod repository;
 mod schedule;
 mod tracker;
@@ -36,6 +37,8 @@ pub use self::limits::BudgetSection;
 pub use self::limits::InFlightSection;
 pub use self::limits::LimitsSection;
 pub use self::limits::MarkersSection;
+pub use self::plan::PlanPhaseSection;
+pub use self::plan::PlanSection;
 pub use self::repository::ConflictsSection;
 pub use self::repository::ContextSection;
 pub use self::repository::FieldSection;
@@ -99,6 +102,8 @@ pub struct Config {
     pub notify: NotifySection,
     /// How approved work becomes commits.
     pub landing: LandingSection,
+    /// From the roadmap to issues.
+    pub plan: PlanSection,
     /// What goes into prompts.
     pub context: ContextSection,
     /// Brakes.

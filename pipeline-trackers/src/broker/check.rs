@@ -1,0 +1,218 @@
+//! Whether a call is one of those the run may make.
+
+use hyper::HeaderMap;
+use hyper::Uri;
+use pipeline_core::tracker::Dialect;
+use serde_json::Value;
+use url::form_urlencoded;
+
+use super::Shared;
+use super::TokenPlace;
+use super::log::Refusal;
+use super::rules::Rule;
+
+/// Headers that change what a call means, or who makes it.
+const MEANINGFUL: &[&str] = &[
+    "sudo",
+    "cookie",
+    "job-token",
+    "deploy-token",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "upgrade",
+    "expect",
+    "transfer-encoding",
+];
+/// Fields whose text a tracker renders and acts on.
+const TEXTS: &[&str] = &[
+    "title",
+    "description",
+    "summary",
+    "body",
+    "content",
+    "comment",
+    "name",
+];
+
+/// A call that may be made.
+#[derive(Debug)]
+pub(super) struct Allowed<'r> {
+    pub(super) rule: &'r Rule,
+    /// The path below the project's address, beginning with `/` or empty.
+    pub(super) below: String,
+    pub(super) query: Vec<(String, String)>,
+}
+
+/// Checks everything but the body.
+pub(super) fn head<'r>(
+    shared: &'r Shared,
+    method: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Allowed<'r>, Refusal> {
+    if uri.scheme().is_some() || uri.authority().is_some() {
+        return Err(Refusal::Address);
+    }
+    let mut hosts = headers.get_all("host").iter();
+    let host = hosts.next().and_then(|h| h.to_str().ok());
+    let named = host == Some(shared.host.as_str())
+        || host.and_then(|h| h.strip_prefix("localhost")) == shared.host.strip_prefix("127.0.0.1");
+    if !named || hosts.next().is_some() || headers.contains_key("origin") {
+        return Err(Refusal::Host);
+    }
+    let query: Vec<(String, String)> =
+        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+            .into_owned()
+            .collect();
+    let query = placeholder(shared, headers, query)?;
+    if headers.keys().any(|name| is_meaningful(name.as_str())) {
+        return Err(Refusal::Header);
+    }
+    let below = below(shared.options.upstream.path(), uri.path()).ok_or(Refusal::Address)?;
+    let segments: Vec<&str> = below.split('/').skip(1).collect();
+    let rule = shared
+        .options
+        .rules
+        .find(method, &segments)
+        .ok_or(Refusal::NotNamed)?;
+    let fits = if rule.writes() {
+        query.is_empty()
+    } else {
+        rule.allows(&query)
+    };
+    if !fits {
+        return Err(Refusal::Parameter);
+    }
+    Ok(Allowed {
+        rule,
+        below: below.to_owned(),
+        query,
+    })
+}
+
+fn is_meaningful(name: &str) -> bool {
+    MEANINGFUL.contains(&name) || name.starts_with("x-forwarded-") || name == "forwarded"
+}
+
+/// Looks for the run's placeholder where clients put a token, and takes it out.
+fn placeholder(
+    shared: &Shared,
+    headers: &HeaderMap,
+    query: Vec<(String, String)>,
+) -> Result<Vec<(String, String)>, Refusal> {
+    let mut given = Vec::new();
+    for name in ["private-token", "authorization"] {
+        for value in headers.get_all(name) {
+            let value = value.to_str().map_err(|_| Refusal::Placeholder)?;
+            let value = value.strip_prefix("Bearer ").unwrap_or(value);
+            given.push(value.to_owned());
+        }
+    }
+    let token = |name: &str| {
+        let ours = matches!(shared.options.place, TokenPlace::Query(place) if place == name);
+        ours || ["private_token", "access_token", "job_token", "apiKey"].contains(&name)
+    };
+    let (tokens, rest): (Vec<_>, Vec<_>) = query.into_iter().partition(|(name, _)| token(name));
+    given.extend(tokens.into_iter().map(|(_, value)| value));
+    if given.is_empty() || given.iter().any(|value| *value != shared.placeholder) {
+        return Err(Refusal::Placeholder);
+    }
+    Ok(rest)
+}
+
+/// Returns what stands behind the project's path, if nothing in it could be read in two ways.
+fn below<'p>(project: &str, path: &'p str) -> Option<&'p str> {
+    let below = path.strip_prefix(project.trim_end_matches('/'))?;
+    if below.is_empty() {
+        return Some(below);
+    }
+    let rest = below.strip_prefix('/')?;
+    let plain = |segment: &str| {
+        !segment.is_empty()
+            && segment != "."
+            && segment != ".."
+            && segment
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    rest.split('/').all(plain).then_some(below)
+}
+
+/// Reads a body, keeps to the fields that are named, and makes its texts harmless; written anew, so that nothing the
+/// tracker might read differently is passed on.
+pub(super) fn body(
+    rule: &Rule,
+    dialect: &dyn Dialect,
+    kind: Option<&str>,
+    bytes: &[u8],
+) -> Result<(&'static str, Vec<u8>), Refusal> {
+    const JSON: &str = "application/json";
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let kind = kind.unwrap_or_default();
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let harmless = |name: &str, text: &str| {
+        let name = name.strip_suffix("[]").unwrap_or(name);
+        if TEXTS.contains(&name) {
+            dialect.neutralise(text)
+        } else {
+            text.to_owned()
+        }
+    };
+    match kind.as_str() {
+        JSON => {
+            let Ok(Value::Object(mut fields)) = serde_json::from_slice(bytes) else {
+                return Err(Refusal::Body);
+            };
+            let mut pairs = Vec::new();
+            for (name, value) in &fields {
+                for value in flat(value).ok_or(Refusal::Body)? {
+                    pairs.push((name.clone(), value));
+                }
+            }
+            if !rule.allows(&pairs) {
+                return Err(Refusal::Body);
+            }
+            for (name, value) in &mut fields {
+                if let Value::String(text) = value {
+                    *text = harmless(name, text);
+                }
+            }
+            Ok((JSON, Value::Object(fields).to_string().into_bytes()))
+        }
+        FORM => {
+            let pairs: Vec<(String, String)> = form_urlencoded::parse(bytes).into_owned().collect();
+            if !rule.allows(&pairs) {
+                return Err(Refusal::Body);
+            }
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            for (name, value) in &pairs {
+                form.append_pair(name, &harmless(name, value));
+            }
+            Ok((FORM, form.finish().into_bytes()))
+        }
+        _ => Err(Refusal::Body),
+    }
+}
+
+/// Returns a field's values as texts; objects and nested lists are none.
+fn flat(value: &Value) -> Option<Vec<String>> {
+    let one = |value: &Value| match value {
+        Value::Null => Some(String::new()),
+        Value::Bool(b) => Some(b.to_string()),
+        Value::Number(n) => Some(n.to_string()),
+        Value::String(s) => Some(s.clone()),
+        Value::Array(_) | Value::Object(_) => None,
+    };
+    match value {
+        Value::Array(all) => all.iter().map(one).collect(),
+        other => Some(vec![one(other)?]),
+    }
+}
