@@ -278,6 +278,7 @@ impl Drafter {
             session: None,
             state_dir: None,
             limits: self.limits,
+            model: None,
         };
         let report = self.agent.run(&task, &Unwatched).await;
         let report = report.map_err(|source| DraftError::Agent {
