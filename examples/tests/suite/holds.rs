@@ -48,10 +48,7 @@ async fn a_ci_file_a_lockfile_and_a_migration_are_held_until_named() {
 
 const KINDS: [(&str, &str); 7] = [
     ("deploys to production", "kubectl apply -f app.yaml"),
-    (
-        "changes a database",
-        "psql -c \\\"ALTER TABLE users ADD x TEXT\\\"",
-    ),
+    ("changes a database", "psql -c \\\"DROP TABLE users\\\""),
     (
         "changes existing data",
         "psql -c \\\"UPDATE users SET admin = true\\\"",

@@ -3,6 +3,7 @@
 use pipeline_core::issue::IssueKey;
 use pipeline_trackers::local::Actor;
 use pipeline_trackers::local::IssueEdit;
+use pipeline_trackers::local::LocalStatuses;
 use pipeline_trackers::local::LocalTracker;
 
 use super::world::World;
@@ -99,11 +100,9 @@ async fn the_three_statuses_are_called_as_the_team_calls_them() {
     ] {
         world.configure(&format!("#{ours}"), theirs);
     }
-    // The tracker is made with them, and nothing is in it yet.
     let tracker = world.state().join("tracker");
-    if tracker.exists() {
-        std::fs::remove_dir_all(&tracker).expect("removed");
-    }
+    let names = LocalStatuses::new("To do", "確認", "Doing", ["Resolved"]).expect("three names");
+    LocalTracker::init(&tracker, &names).expect("renamed while nothing is in it");
     let key = world.filed("Greet by name").await;
     world.run(&["triage"]).await.ended(0).says("triaged");
     world.run(&["check"]).await.ended(0);
