@@ -1,7 +1,7 @@
 //! Tracker adapters of the issue pipeline.
 //!
 //! [`local`] keeps the issues in a folder: the embedded default, which needs no server. [`backlog`] works on a project of
-//! Backlog.
+//! Backlog, [`gitlab`] on one of a GitLab instance.
 //! With the feature `broker`, `broker` lets an agent make API calls without the token.
 //! With the feature `fakes`, `fake` has a server for the tests of adapters and of whoever uses them.
 
@@ -10,12 +10,16 @@ pub mod backlog;
 pub mod broker;
 #[cfg(feature = "fakes")]
 pub mod fake;
+pub mod finding;
+pub mod gitlab;
+pub mod hint;
 #[allow(
     dead_code,
     unused_imports,
-    reason = "its users are the adapters, which come next"
+    reason = "one service proves itself in another way than the next, and sends other bodies"
 )]
 mod http;
+mod lenient;
 pub mod local;
 
 pub use self::http::ConnectionOptions;

@@ -12,6 +12,7 @@ use super::model::AgentSection;
 use super::model::BudgetSection;
 use super::model::Place;
 use super::model::Signing;
+use super::model::TrackerKind;
 use crate::terminal::escape;
 
 type Found = Vec<(&'static str, String)>;
@@ -19,6 +20,7 @@ type Found = Vec<(&'static str, String)>;
 /// Returns everything that contradicts itself.
 pub(super) fn contradictions(config: &Config) -> Found {
     let mut found = Vec::new();
+    tracker(config, &mut found);
     agents(config, &mut found);
     roles(config, &mut found);
     workers(config, &mut found);
@@ -30,6 +32,22 @@ pub(super) fn contradictions(config: &Config) -> Found {
     context(config, &mut found);
     numbers(config, &mut found);
     found
+}
+
+fn tracker(config: &Config, found: &mut Found) {
+    let tracker = &config.tracker;
+    if tracker.kind == TrackerKind::Local {
+        return;
+    }
+    if tracker.project.is_none() {
+        let what =
+            "name the project: project = \"https://…\", as people open it, or { env = \"NAME\" }";
+        found.push(("tracker.kind", what.to_owned()));
+    }
+    if tracker.token.is_none() {
+        let what = "say where the credential is: token = { env = \"NAME\" }";
+        found.push(("tracker.kind", what.to_owned()));
+    }
 }
 
 fn agents(config: &Config, found: &mut Found) {

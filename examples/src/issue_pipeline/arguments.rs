@@ -123,6 +123,12 @@ pub struct InitArguments {
     /// Where issues live.
     #[arg(long, value_name = "KIND", value_parser = tracker_kind, default_value = "local")]
     pub tracker: TrackerKind,
+    /// The address of the project on a server, as people open it; or `env:NAME`, the variable that holds it.
+    #[arg(long, value_name = "URL")]
+    pub project: Option<String>,
+    /// The variable that holds the tracker's credential; default: GITLAB_API_TOKEN and the like.
+    #[arg(long, value_name = "NAME")]
+    pub token_env: Option<String>,
     /// The agent's command, quoted as in a shell: "my-agent --quiet".
     #[arg(long, value_name = "COMMAND")]
     pub agent: String,
@@ -429,7 +435,8 @@ fn issue_key(text: &str) -> Result<IssueKey, InvalidIssueKey> {
 fn tracker_kind(text: &str) -> Result<TrackerKind, String> {
     match text {
         "local" => Ok(TrackerKind::Local),
-        _ => Err("there is: local".to_owned()),
+        "gitlab" => Ok(TrackerKind::Gitlab),
+        _ => Err("there are: local, gitlab".to_owned()),
     }
 }
 

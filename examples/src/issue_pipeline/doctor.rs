@@ -24,6 +24,7 @@ use crate::compose;
 use crate::config::model::AgentKind;
 use crate::config::model::AgentSection;
 use crate::config::model::Place;
+use crate::config::model::TrackerKind;
 use crate::sandbox;
 use crate::surroundings::read_secret;
 use crate::terminal::Style;
@@ -258,6 +259,19 @@ async fn tracker(context: &Context, workplace: &Workplace) -> Vec<Check> {
         )),
     }
     checks.push(statuses(workplace, &*tracker).await);
+    if let Some(probe) = opened.probe {
+        match probe.probe().await {
+            Ok(findings) => checks.extend(
+                findings
+                    .into_iter()
+                    .map(|found| Check::broken("role and project", found.what, found.cure)),
+            ),
+            Err(error) => {
+                let cure = "make the project visible to this account, or correct [tracker] project";
+                checks.push(Check::broken("role and project", one_line(&error), cure));
+            }
+        }
+    }
     checks
 }
 
@@ -317,6 +331,10 @@ fn gates(workplace: &Workplace) -> Vec<Check> {
             "local OK",
             "nobody may give it",
             "name people in [gates] approvers",
+        ),
+        Place::Tracker if workplace.config().tracker.kind != TrackerKind::Local => Check::ok(
+            "local OK",
+            format!("tracker, by {}", shown(&gates.approvers)),
         ),
         Place::Tracker => {
             let said = format!(

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use pipeline_core::workspace::Target;
-use pipeline_trackers::local::Actor;
 use pipeline_trackers::local::LocalStatuses;
 use pipeline_trackers::local::LocalTracker;
 use serde::Serialize;
@@ -16,14 +15,19 @@ use super::Context;
 use super::Exit;
 use super::Failure;
 use super::arguments::InitArguments;
+use super::exit::one_line;
 use super::issue::whoever;
 use crate::compose;
 use crate::config;
+use crate::config::Config;
+use crate::config::Loaded;
 use crate::config::model::Place;
+use crate::config::model::TrackerKind;
 use crate::config::template::Draft;
 use crate::sandbox;
 use crate::surroundings::FoundRepository;
 use crate::surroundings::StateDir;
+use crate::workplace::Workplace;
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -60,12 +64,17 @@ pub(super) async fn run(context: &Context, arguments: InitArguments) -> Result<E
         chosen.target.as_deref(),
     )
     .await?;
-    let text = chosen.draft(&arguments).map_err(Failure::usage)?;
-    let parsed = config::parse(&text);
-    let config = parsed.map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::usage(lines.join("\n"))
-    })?;
+    let mut draft = chosen.draft(&arguments).map_err(Failure::usage)?;
+    if arguments.tracker != TrackerKind::Local {
+        // Asked before anything is written: a wrong credential leaves no half of a configuration.
+        let account = account(context, &path, draft.clone().finish()).await?;
+        let accounts = array(&[account]);
+        draft
+            .set("tracker", "accounts", accounts)
+            .map_err(Failure::usage)?;
+    }
+    let text = draft.finish();
+    let config = parsed(&text)?;
     notes.extend(
         state
             .concerns(&context.around, repository.as_ref())
@@ -76,18 +85,23 @@ pub(super) async fn run(context: &Context, arguments: InitArguments) -> Result<E
         std::fs::create_dir_all(parent)?;
     }
     write_closed(&path, &text)?;
-    let names = &config.tracker.statuses;
-    let statuses = LocalStatuses::new(
-        &names.open,
-        &names.spec_review,
-        &names.in_progress,
-        names.others.iter(),
-    )
-    .map_err(|error| Failure::new(Exit::Usage, error))?;
     let workplace = context.workplace()?;
-    LocalTracker::init(workplace.tracker_dir(), &statuses)?;
-    let tracker = LocalTracker::open(workplace.tracker_dir(), Actor::pipeline())?;
-    compose::watermark(&workplace.state, &tracker).await?;
+    if config.tracker.kind == TrackerKind::Local {
+        let names = &config.tracker.statuses;
+        let statuses = LocalStatuses::new(
+            &names.open,
+            &names.spec_review,
+            &names.in_progress,
+            names.others.iter(),
+        )
+        .map_err(|error| Failure::new(Exit::Usage, error))?;
+        LocalTracker::init(workplace.tracker_dir(), &statuses)?;
+    }
+    let opened = compose::tracker::open(&workplace, &context.around).await;
+    let opened = opened.map_err(|error| Failure::new(Exit::Failed, error))?;
+    if let Err(error) = compose::watermark(&workplace.state, &*opened.tracker).await {
+        notes.push(format!("the tracker is not ready: {}", one_line(&error)));
+    }
     let report = Report {
         config: path,
         state: state.path().to_owned(),
@@ -100,6 +114,29 @@ pub(super) async fn run(context: &Context, arguments: InitArguments) -> Result<E
     tell(context, &report)?;
     context.out.result(&report)?;
     Ok(Exit::Done)
+}
+
+fn parsed(text: &str) -> Result<Config, Failure> {
+    config::parse(text).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::usage(lines.join("\n"))
+    })
+}
+
+/// Returns the id of the account that the credential on a server belongs to.
+async fn account(context: &Context, path: &Path, text: String) -> Result<String, Failure> {
+    let loaded = Loaded {
+        config: parsed(&text)?,
+        path: path.to_owned(),
+    };
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Failure::usage(format!("nothing was written: {}", one_line(error)))
+    };
+    let workplace = Workplace::of(loaded, &context.around).map_err(|e| failed(&e))?;
+    let opened = compose::tracker::open(&workplace, &context.around).await;
+    let opened = opened.map_err(|e| failed(&e))?;
+    let me = opened.tracker.me().await.map_err(|e| failed(&e))?;
+    Ok(me.value.id)
 }
 
 /// Writes a file only its owner may read: it names approvers and commands.
@@ -179,6 +216,11 @@ impl Chosen {
             Some(name) => name.clone(),
             None => name_of_program(&command),
         };
+        if arguments.approvers.is_empty() && arguments.tracker != TrackerKind::Local {
+            let text =
+                "name who may start issues and give the OK: --approver @LOGIN, or the account's id";
+            return Err(Failure::usage(text));
+        }
         let approvers = if arguments.approvers.is_empty() {
             vec![format!("person:{}", whoever(&context.around)?)]
         } else {
@@ -228,7 +270,7 @@ impl Chosen {
         })
     }
 
-    fn draft(&self, arguments: &InitArguments) -> Result<String, String> {
+    fn draft(&self, arguments: &InitArguments) -> Result<Draft, String> {
         let mut draft = Draft::default();
         let agent = format!("agents.{}", self.agent_name);
         draft.name_agent(&self.agent_name)?;
@@ -262,7 +304,7 @@ impl Chosen {
         if let Some(target) = &self.target {
             draft.set("targets", "default", target.as_str())?;
         }
-        draft.set("tracker", "kind", "local")?;
+        tracker(arguments, &mut draft)?;
         draft.set("gates", "approvers", array(&self.approvers))?;
         let place = match arguments.local_ok {
             Place::Terminal => "terminal",
@@ -280,8 +322,41 @@ impl Chosen {
         if !self.verify.is_empty() {
             draft.set("verify", "commands", checks(&self.verify))?;
         }
-        Ok(draft.finish())
+        Ok(draft)
     }
+}
+
+/// Writes down which tracker it is, where its project is, and the variable its credential is in.
+fn tracker(arguments: &InitArguments, draft: &mut Draft) -> Result<(), String> {
+    let (kind, variable, statuses) = match arguments.tracker {
+        TrackerKind::Local => return draft.set("tracker", "kind", "local"),
+        TrackerKind::Gitlab => ("gitlab", "GITLAB_API_TOKEN", GITLAB_STATUSES),
+    };
+    let project = arguments.project.as_deref();
+    let project = project.ok_or("name the project: --project URL, as people open it")?;
+    let variable = arguments.token_env.as_deref().unwrap_or(variable);
+    draft.set("tracker", "kind", kind)?;
+    match project.strip_prefix("env:") {
+        Some(name) => draft.set("tracker", "project", in_variable(name))?,
+        None => draft.set("tracker", "project", project)?,
+    }
+    draft.set("tracker", "token", in_variable(variable))?;
+    for (key, name) in ["open", "spec_review", "in_progress"]
+        .into_iter()
+        .zip(statuses)
+    {
+        draft.set("tracker.statuses", key, name)?;
+    }
+    Ok(())
+}
+
+/// Scoped labels, so that paid instances keep one of them on an issue by themselves.
+const GITLAB_STATUSES: [&str; 3] = ["status::open", "status::spec review", "status::in progress"];
+
+fn in_variable(name: &str) -> Value {
+    let mut table = InlineTable::new();
+    table.insert("env", name.into());
+    table.into()
 }
 
 fn checks(commands: &[Vec<String>]) -> Value {

@@ -19,6 +19,7 @@ use super::Exit;
 use super::Failure;
 use super::arguments::IssueArguments;
 use super::arguments::IssueCommand;
+use crate::config::model::TrackerKind;
 use crate::surroundings::Surroundings;
 use crate::terminal::Output;
 use crate::terminal::Style;
@@ -30,6 +31,10 @@ const LONGEST: u64 = 1 << 20;
 
 pub(super) async fn run(context: &Context, arguments: IssueArguments) -> Result<Exit, Failure> {
     let workplace = context.workplace()?;
+    if workplace.config().tracker.kind != TrackerKind::Local {
+        let text = "`issue` is for the local tracker: file, move and comment on this project's issues where they are";
+        return Err(Failure::refused(text));
+    }
     let actor = person(&context.around, arguments.login.as_deref())?;
     let tracker = LocalTracker::open(workplace.tracker_dir(), actor)?;
     let out = &context.out;

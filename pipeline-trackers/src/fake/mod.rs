@@ -34,6 +34,7 @@
 pub mod backlog;
 mod fault;
 mod form;
+mod gitlab;
 mod log;
 mod server;
 
@@ -43,6 +44,8 @@ pub use self::fault::TooMany;
 pub use self::form::FakeAnswer;
 pub use self::form::FakeFile;
 pub use self::form::FakeRequest;
+pub use self::gitlab::FakeGitLab;
+pub use self::gitlab::GitLabSwitches;
 pub use self::log::RequestLog;
 pub use self::server::FakeServer;
 pub use self::server::FakeService;

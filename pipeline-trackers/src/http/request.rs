@@ -74,9 +74,11 @@ impl Request {
     pub(crate) fn at<I>(mut self, segments: I) -> Self
     where
         I: IntoIterator,
-        I::Item: Into<String>,
+        I::Item: AsRef<str>,
     {
-        self.segments.extend(segments.into_iter().map(Into::into));
+        let segments = segments.into_iter();
+        self.segments
+            .extend(segments.map(|s| s.as_ref().to_owned()));
         self
     }
 
@@ -90,6 +92,18 @@ impl Request {
     pub(crate) fn replace_query(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.query.retain(|(known, _)| known != name);
         self.query(name, value)
+    }
+
+    /// Sets the whole query, as a link of the server has it.
+    pub(crate) fn with_query(mut self, query: Vec<(String, String)>) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// Returns a parameter of the query.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn body(mut self, body: Body) -> Self {

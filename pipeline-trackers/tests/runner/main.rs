@@ -9,6 +9,10 @@ mod backlog_schedules;
 #[cfg(test)]
 mod broker_agent;
 #[cfg(test)]
+mod gitlab_conformance;
+#[cfg(test)]
+mod gitlab_schedules;
+#[cfg(test)]
 mod local_conformance;
 #[cfg(test)]
 mod local_processes;

@@ -39,6 +39,8 @@ pub struct TrackerSection {
     pub settle: Option<Period>,
     /// The tracker's own names of the three statuses.
     pub statuses: StatusNames,
+    /// What only GitLab has.
+    pub gitlab: GitlabSection,
 }
 
 impl Default for TrackerSection {
@@ -55,6 +57,7 @@ impl Default for TrackerSection {
             ignore_authors: Vec::new(),
             settle: None,
             statuses: StatusNames::default(),
+            gitlab: GitlabSection::default(),
         }
     }
 }
@@ -66,6 +69,8 @@ impl Default for TrackerSection {
 pub enum TrackerKind {
     /// A folder on this machine.
     Local,
+    /// A project on a GitLab instance.
+    Gitlab,
 }
 
 /// `[tracker.statuses]`
@@ -91,6 +96,18 @@ impl Default for StatusNames {
             others: vec!["Resolved".to_owned(), "Closed".to_owned()],
         }
     }
+}
+
+/// `[tracker.gitlab]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GitlabSection {
+    /// The part of the project's path that is the instance's own.
+    pub root: Option<String>,
+    /// Memos that only members from Reporter on can read.
+    pub internal_notes: bool,
+    /// Issues we create are for members only.
+    pub confidential: bool,
 }
 
 /// `[scope]`
