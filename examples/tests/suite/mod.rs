@@ -12,7 +12,6 @@ mod imports;
 mod landing;
 mod plan;
 mod refusals;
-mod servers;
 mod ship;
 mod triage_alone;
 mod watch;

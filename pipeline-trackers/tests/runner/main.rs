@@ -11,6 +11,8 @@ mod broker_agent;
 #[cfg(test)]
 mod gitlab_conformance;
 #[cfg(test)]
+mod gitlab_live;
+#[cfg(test)]
 mod gitlab_schedules;
 #[cfg(test)]
 mod local_conformance;
