@@ -234,7 +234,8 @@ impl Mirror {
     /// Reads what changed, and `also` in full, and returns everything known.
     ///
     /// The first reading, and one after a gap, reads every issue changed since `watermark`. An issue that alone cannot
-    /// be read stays as it was last read, stands in [`View::unreadable`] and is tried again at every reading.
+    /// be read stays as it was last read, stands in [`View::unreadable`] and is tried again at every reading. Of those that
+    /// are gone, one is looked for at every reading.
     ///
     /// # Errors
     /// Any [`TrackerError`]; nothing is forgotten and the next reading begins at the same place.
@@ -297,6 +298,7 @@ impl Mirror {
         let mut keys = news.clone();
         keys.extend(also.iter().cloned());
         keys.extend(self.lock().unreadable.keys().cloned());
+        keys.extend(self.lock().one_gone(date));
         let mut newest = date;
         for key in keys {
             let at = self
@@ -347,7 +349,7 @@ impl Mirror {
                 kept: known.as_ref().map(|k| k.kept.clone()).unwrap_or_default(),
             },
             Err(TrackerError::NotFound { .. }) => {
-                let Some(known) = &known else {
+                let Some(known) = known.as_ref().filter(|known| !known.gone) else {
                     self.lock().readable(key, date);
                     return Ok(date);
                 };
@@ -419,6 +421,24 @@ impl Mirror {
 }
 
 impl State {
+    /// Returns one of the issues that are gone, another one from reading to reading.
+    ///
+    /// "Not there" is also what a service says while a permission is missing, and nothing reports that it is back; one
+    /// more request in each reading finds it out.
+    fn one_gone(&self, date: Timestamp) -> Option<IssueKey> {
+        let gone = self.issues.values().filter(|m| m.gone);
+        let gone: Vec<&IssueKey> = gone.map(|m| &m.issue.key).collect();
+        // Scrambled, because readings come at regular times.
+        let chance = date
+            .as_secs()
+            .unsigned_abs()
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            >> 33;
+        let most = u64::try_from(gone.len()).unwrap_or(u64::MAX).max(1);
+        let at = usize::try_from(chance % most).unwrap_or(0);
+        gone.get(at).map(|key| (*key).clone())
+    }
+
     fn unreadable(&mut self, key: &IssueKey, reason: String, date: Timestamp, news: bool) {
         let same = self.unreadable.get(key).is_some_and(|u| u.reason == reason);
         // Without news there is nothing more to be missed, and a quiet poll writes nothing.

@@ -34,6 +34,7 @@ const MOST_FEED_PAGES: usize = 100;
 const DEEPEST: usize = 5_000;
 /// Times a list is read anew because it moved while it was read.
 const MOST_LISTINGS: usize = 5;
+const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The activities that can tell of a status: updates, comments, bulk updates, deleted statuses.
@@ -338,7 +339,8 @@ impl BacklogTracker {
         }
         let (since, talked) = match query.updated_since {
             None => (None, BTreeSet::new()),
-            Some(since) => match self.talked_about(since).await? {
+            // Stamps have no fraction of a second.
+            Some(since) => match self.talked_about(since.minus(SECOND)).await? {
                 Some(talked) => (Some(since), talked),
                 // The feed is too long to be read back that far: everything may have changed.
                 None => (None, BTreeSet::new()),
@@ -373,7 +375,7 @@ impl BacklogTracker {
                 return Err(self.shared.client.invalid(&request, error));
             };
             let wanted = |issue: &Issue| {
-                let fresh = since.is_none_or(|since| issue.updated >= since);
+                let fresh = since.is_none_or(|since| issue.updated >= since.minus(SECOND));
                 fresh || talked.contains(&wire.id)
             };
             let issue = self.issue_of(wire.clone(), key, &statuses);
@@ -394,7 +396,8 @@ impl BacklogTracker {
             return Ok(None);
         }
         self.state().evidences.take(&reading);
-        let named = reading.activities().flat_map(wire::Activity::touched);
+        let recent = reading.activities().filter(|a| a.created >= since);
+        let named = recent.flat_map(wire::Activity::touched);
         Ok(Some(named.filter_map(|t| t.id).collect()))
     }
 

@@ -36,6 +36,7 @@ use pipeline_trackers::backlog::BacklogCredential;
 use pipeline_trackers::backlog::BacklogOptions;
 use pipeline_trackers::backlog::BacklogTracker;
 use pipeline_trackers::fake::FakeServer;
+use pipeline_trackers::fake::Fault;
 use pipeline_trackers::fake::backlog::ALICE;
 use pipeline_trackers::fake::backlog::BOT;
 use pipeline_trackers::fake::backlog::FakeBacklog;
@@ -210,6 +211,44 @@ async fn a_quiet_poll_over_a_thousand_issues_costs_three_requests_at_most() {
         thread.last().map(|c| c.body.as_str()),
         Some("What about this?")
     );
+}
+
+#[tokio::test]
+async fn an_issue_that_was_not_there_for_a_moment_is_seen_again() {
+    let world = World::new();
+    let keys = [
+        world.started("One"),
+        world.started("Two"),
+        world.started("Three"),
+    ];
+    world.clock.advance(Duration::from_secs(600));
+    let (mirror, tracker) = (Mirror::in_memory(), world.connect());
+    world.poll(&mirror, &*tracker).await;
+    // A permission is missing while people talk, which the service calls "not there".
+    for key in &keys {
+        world
+            .server
+            .service()
+            .comment(ALICE, key, "What about this?")
+            .unwrap();
+    }
+    let away = world.server.faults();
+    away.when(100, Fault::NotFound, |r| r.path.ends_with("/comments"));
+    world.clock.advance(Duration::from_secs(600));
+    world.poll(&mirror, &*tracker).await;
+    away.clear();
+    let none = BTreeSet::new();
+    for _ in 0..60 {
+        world.clock.advance(Duration::from_secs(900));
+        let cost = world.poll(&mirror, &*tracker).await;
+        assert!(cost <= 6, "{cost}");
+    }
+    let read = mirror.refresh(&*tracker, &world.protocol, Timestamp::EPOCH, &none);
+    let view = read.await.unwrap();
+    for key in &keys {
+        let m = &view.issues[key];
+        assert!(!m.gone && m.comments.len() == 2, "{key}");
+    }
 }
 
 #[tokio::test]

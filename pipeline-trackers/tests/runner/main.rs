@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod backlog_conformance;
 #[cfg(test)]
+mod backlog_live;
+#[cfg(test)]
 mod backlog_quiet;
 #[cfg(test)]
 mod backlog_schedules;
+#[cfg(test)]
+mod backlog_service;
 #[cfg(test)]
 mod broker_agent;
 #[cfg(test)]
