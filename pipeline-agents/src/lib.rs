@@ -5,15 +5,23 @@
 //! alone.
 
 mod api;
+mod claude;
+mod cli;
+mod codex;
 mod command;
 mod private_folder;
 mod schema;
+mod variables;
+mod words;
 
 pub use self::api::ApiAgent;
 pub use self::api::ApiAgentBuilder;
 pub use self::api::InvalidApiAgent;
 pub use self::api::Prices;
 pub use self::api::Wire;
+pub use self::claude::ClaudeAgent;
+pub use self::cli::CliOptions;
+pub use self::codex::CodexAgent;
 pub use self::command::CommandAgent;
 pub use self::command::CommandAgentBuilder;
 

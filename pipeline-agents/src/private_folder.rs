@@ -29,6 +29,11 @@ impl PrivateFolder {
         Ok(Self(path))
     }
 
+    /// Returns where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Makes a folder inside.
     pub(crate) fn folder(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);

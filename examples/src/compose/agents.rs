@@ -5,12 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipeline_agents::ApiAgent;
+use pipeline_agents::ClaudeAgent;
+use pipeline_agents::CliOptions;
+use pipeline_agents::CodexAgent;
 use pipeline_agents::CommandAgent;
 use pipeline_agents::InvalidApiAgent;
 use pipeline_agents::Prices;
 use pipeline_agents::Wire;
+use pipeline_core::BoxError;
 use pipeline_core::agent::Agent;
+use pipeline_core::agent::AgentTask;
+use pipeline_core::agent::RunId;
+use pipeline_core::agent::RunLimits;
+use pipeline_core::agent::TaskKind;
 use pipeline_core::agent::WorkspaceKind;
+use pipeline_core::issue::IssueKey;
 use pipeline_core::secret::Secret;
 use url::Url;
 
@@ -49,10 +58,114 @@ pub(super) async fn agents(
             AgentKind::Api => {
                 Arc::new(api(workplace, around, name, section, &mut agents.secrets).await?)
             }
+            AgentKind::Codex => {
+                let options = options(workplace, around, name, section, &mut agents.secrets);
+                Arc::new(CodexAgent::new(options.await?))
+            }
+            AgentKind::Claude => {
+                let options = options(workplace, around, name, section, &mut agents.secrets);
+                Arc::new(ClaudeAgent::new(options.await?))
+            }
         };
         agents.built.push(agent);
     }
     Ok(agents)
+}
+
+/// Says what is found of an agent whose program is known: its version and whether its sandbox holds.
+///
+/// # Errors
+/// What is missing.
+pub(crate) async fn check(
+    workplace: &Workplace,
+    around: &Surroundings,
+    name: &str,
+    section: &AgentSection,
+) -> Result<String, BoxError> {
+    let options = options(workplace, around, name, section, &mut Vec::new()).await?;
+    let kind = TaskKind::Implement;
+    let task = AgentTask {
+        run: RunId::random(),
+        issue: IssueKey::new("DOCTOR")?,
+        kind,
+        mode: kind.mode(),
+        prompt: String::new(),
+        schema: None,
+        input: serde_json::Value::Null,
+        workdir: None,
+        images: Vec::new(),
+        model: None,
+        session: None,
+        state_dir: None,
+        limits: RunLimits::default(),
+    };
+    Ok(match section.kind {
+        AgentKind::Claude => ClaudeAgent::new(options).check(&task).await?,
+        _ => CodexAgent::new(options).check(&task).await?,
+    })
+}
+
+/// Describes an agent whose program is known.
+async fn options(
+    workplace: &Workplace,
+    around: &Surroundings,
+    name: &str,
+    section: &AgentSection,
+    secrets: &mut Vec<Secret>,
+) -> Result<CliOptions, ComposeError> {
+    let usual = match section.kind {
+        AgentKind::Claude => "claude",
+        _ => "codex",
+    };
+    let program = section.command.first().map_or(usual, String::as_str);
+    let program = around
+        .find_program(program)
+        .unwrap_or_else(|| PathBuf::from(program));
+    let scratch = workplace.state.path().join("scratch");
+    let mut options = CliOptions::new(name, program, scratch)
+        .search_path(around.search_path().to_string_lossy())
+        .hide(workplace.state.path());
+    if let Some(home) = around.home() {
+        options = options.hide(home);
+    }
+    let read = workplace.config().sandbox.read.iter().chain(&section.read);
+    for path in read {
+        options = options.read(workplace.loaded.resolve(path));
+    }
+    if let Some(model) = &section.model {
+        options = options.model(model);
+    }
+    if let Some(url) = &section.base_url {
+        options = options.base_url(url);
+    }
+    if let Some(login) = &section.login {
+        options = options.login(workplace.loaded.resolve(login));
+    }
+    for (variable, value) in around.named(&section.env) {
+        options = options.env(variable.to_string_lossy(), value.to_string_lossy());
+    }
+    let key = section.key.iter().map(|source| ("key", source));
+    let named = section
+        .secrets
+        .iter()
+        .map(|(v, source)| (v.as_str(), source));
+    let directory = workplace.loaded.path.parent().unwrap_or(Path::new("/"));
+    for (n, (variable, source)) in key.chain(named).enumerate() {
+        let secret = read_secret(source, around, directory)
+            .await
+            .map_err(|source| ComposeError::Secret {
+                agent: name.to_owned(),
+                variable: variable.to_owned(),
+                source,
+            })?;
+        secrets.push(secret.clone());
+        options = if n == 0 && section.key.is_some() {
+            options.key(secret)
+        } else {
+            options.secret(variable, secret)
+        };
+    }
+    Ok(options)
 }
 
 async fn command(

@@ -71,7 +71,20 @@ fn agent_of(name: &str, agent: &AgentSection, found: &mut Found) {
                 format!("agent {name} has no command: command = [\"program\", \"argument\"]");
             found.push(("agents", what));
         }
-        AgentKind::Command => {}
+        AgentKind::Command => {
+            let others = [
+                ("key", agent.key.is_some()),
+                ("base_url", agent.base_url.is_some()),
+                ("login", agent.login.is_some()),
+            ];
+            for (key, _) in others.iter().filter(|(_, set)| *set) {
+                let what = format!(
+                    "agent {name}: {key} is for programs that are known here; a command takes `env` and `secrets`"
+                );
+                found.push(("agents", what));
+            }
+        }
+        AgentKind::Codex | AgentKind::Claude => cli_agent(name, agent, found),
         AgentKind::Api => api_of(name, agent, found),
     }
     let variables = agent.env.iter().chain(agent.secrets.keys());
@@ -124,6 +137,32 @@ fn api_of(name: &str, agent: &AgentSection, found: &mut Found) {
     if api.output_tokens == 0 {
         let what = format!("agent {name}: api.output_tokens is at least 1");
         found.push(("agents", what));
+    }
+}
+
+/// Checks what is said of an agent whose program is known.
+fn cli_agent(name: &str, agent: &AgentSection, found: &mut Found) {
+    let mut wrong = |what: String| found.push(("agents", format!("agent {name}: {what}")));
+    if agent.command.len() > 1 {
+        wrong("command is its program alone: the arguments are what holds it in".to_owned());
+    }
+    if agent.wrapper.is_some() || agent.network || agent.unconfined {
+        wrong(
+            "wrapper, network and unconfined are for commands: it has a sandbox of its own"
+                .to_owned(),
+        );
+    }
+    if agent.login.is_some() && (agent.kind != AgentKind::Codex || agent.key.is_some()) {
+        wrong("login is codex's own, and instead of a key".to_owned());
+    }
+    if let Some(url) = &agent.base_url {
+        let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+        let private = url.starts_with("https://") || local.iter().any(|l| url.starts_with(l));
+        if !private {
+            let what =
+                "base_url begins with https:// (http:// only on this machine): the key goes there";
+            wrong(what.to_owned());
+        }
     }
 }
 

@@ -435,6 +435,17 @@ async fn agent(
             checks.extend(paused(workplace, name));
             return checks;
         }
+        AgentKind::Codex | AgentKind::Claude => {
+            let found = compose::agents::check(workplace, &context.around, name, agent).await;
+            checks.push(match found {
+                Ok(found) => Check::ok(&title, format!("{} {found}", kind_name(agent.kind))),
+                Err(error) => {
+                    let cure =
+                        "install it (and bubblewrap and socat on Linux), or correct its section";
+                    Check::broken(&title, one_line(&*error), cure)
+                }
+            });
+        }
     }
     checks.extend(paused(workplace, name));
     for variable in agent
@@ -459,6 +470,10 @@ async fn agent(
                 "correct `secrets`, or put the secret there",
             ));
         }
+    }
+    if agent.kind != AgentKind::Command {
+        // It is held in by itself, which was tried above.
+        return checks;
     }
     let wrapper = sandbox::wrapper(
         &context.around,
@@ -544,6 +559,15 @@ fn roles(workplace: &Workplace) -> Vec<Check> {
         (!names.is_empty()).then(|| Check::ok(format!("role {role}"), names.join(", then ")))
     })
     .collect()
+}
+
+const fn kind_name(kind: AgentKind) -> &'static str {
+    match kind {
+        AgentKind::Command => "command",
+        AgentKind::Api => "api",
+        AgentKind::Codex => "codex",
+        AgentKind::Claude => "claude",
+    }
 }
 
 fn commands(context: &Context, workplace: &Workplace) -> Vec<Check> {

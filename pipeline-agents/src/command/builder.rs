@@ -8,7 +8,7 @@ use pipeline_core::secret::Redactor;
 use pipeline_core::secret::Secret;
 
 use super::CommandAgent;
-use super::Variables;
+use crate::variables::Variables;
 
 /// Describes a [`CommandAgent`]. Without a wrapper it is unconfined, and says so wherever that matters.
 #[derive(Debug)]

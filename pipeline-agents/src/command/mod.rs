@@ -4,7 +4,6 @@ mod builder;
 mod error;
 mod message;
 
-use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -18,7 +17,6 @@ use pipeline_core::agent::AgentOutcome;
 use pipeline_core::agent::AgentReport;
 use pipeline_core::agent::AgentTask;
 use pipeline_core::agent::AgentWatch;
-use pipeline_core::agent::RunLimits;
 use pipeline_core::agent::RunMode;
 use pipeline_core::agent::WorkspaceKind;
 use pipeline_core::process::Access;
@@ -43,10 +41,11 @@ use self::message::Said;
 use self::message::TaskMessage;
 use self::message::Word;
 use self::message::begins_outcome;
-use self::message::brief;
-use self::message::last_words;
 use crate::private_folder::PrivateFolder;
 use crate::schema::Schema;
+use crate::variables::Variables;
+use crate::words::brief;
+use crate::words::last_words;
 
 const LONGEST_PROGRESS_LINE: usize = 4096;
 const STDERR: Capture = Capture::tail(16 << 10, 256 << 20);
@@ -107,17 +106,6 @@ pub struct CommandAgent {
     wrapper: Wrapper,
     workspace: WorkspaceKind,
     images: bool,
-}
-
-/// Variables of an environment, of which only the names are ever shown.
-struct Variables(Vec<(String, String)>);
-
-impl fmt::Debug for Variables {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|(name, _)| name))
-            .finish()
-    }
 }
 
 impl CommandAgent {
@@ -320,7 +308,7 @@ fn concluded(
     let usage = message.usage.with_time(process.duration());
     let detail = brief(&message.detail);
     let (outcome, answer) = match message.outcome {
-        Word::Completed if is_over(&task.limits, &usage) => (AgentOutcome::OverBudget, None),
+        Word::Completed if task.limits.is_over(&usage) => (AgentOutcome::OverBudget, None),
         Word::Completed => match schema.map_or(Ok(()), |schema| schema.check(&message.answer)) {
             Ok(()) => (AgentOutcome::Completed, Some(message.answer)),
             Err(detail) => (
@@ -362,15 +350,6 @@ fn concluded(
         session: message.session,
         ..AgentReport::of(outcome)
     }
-}
-
-/// Returns whether a run used more than it was allowed: that it came to an end does not make it a success.
-fn is_over(limits: &RunLimits, usage: &pipeline_core::agent::Usage) -> bool {
-    let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
-    limits.tokens.is_some_and(|most| tokens > most)
-        || limits
-            .cost_micros
-            .is_some_and(|most| usage.cost_micros.is_some_and(|cost| cost > most))
 }
 
 #[async_trait]

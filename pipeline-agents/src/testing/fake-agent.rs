@@ -1,4 +1,9 @@
 //! The program behind the tests: a command agent that behaves as its only argument, a `Behaviour` in JSON, says.
+//!
+//! With the arguments of `codex` or `claude` it speaks as they do, and behaves as the variable [`BEHAVIOUR`] says.
+
+#[path = "spoken.rs"]
+mod spoken;
 
 use std::fs::File;
 use std::io;
@@ -12,6 +17,8 @@ use pipeline_core::conformance::agent::Behaviour;
 use serde_json::Value;
 use serde_json::json;
 
+/// Names the variable with the behaviour, where the arguments are a known program's.
+const BEHAVIOUR: &str = "FAKE_BEHAVIOUR";
 /// The argument by which this program starts itself as the process that escapes.
 const ESCAPE: &str = "escape";
 
@@ -24,6 +31,12 @@ fn main() -> ExitCode {
         .as_slice()
     {
         [ESCAPE, generation, file] => escape(generation, Path::new(file)),
+        ["--version"] => say(b"99.0.0 (fake)\n").map(|()| ExitCode::SUCCESS),
+        ["sandbox", ..] => say(b"confined\n").map(|()| ExitCode::SUCCESS),
+        ["app-server", "--help"] => Ok(ExitCode::SUCCESS),
+        ["app-server", ..] => spoken::as_app_server(&args),
+        ["exec", ..] => spoken::as_exec(&args),
+        ["-p", ..] => spoken::as_claude(&args),
         [behaviour] => behave(behaviour),
         _ => Err(io::Error::other("usage: fake-agent BEHAVIOUR")),
     };
@@ -45,18 +58,60 @@ fn behave(behaviour: &str) -> io::Result<ExitCode> {
     if task.get("v") != Some(&json!(1)) {
         return Err(io::Error::other("the task has another version"));
     }
-    let empty = || answer(&json!({}));
+    act(behaviour, &OwnProtocol)
+}
+
+/// How a program says what it has to say.
+trait Voice {
+    /// Says half of a message.
+    fn garble(&self) -> io::Result<()>;
+    /// Says bytes that are no text where the answer should stand.
+    fn mojibake(&self) -> io::Result<()>;
+    /// Says a line of progress.
+    fn tell(&self, line: &str) -> io::Result<()>;
+    /// Says what was asked for.
+    fn answer(&self, value: &Value) -> io::Result<()>;
+    /// Returns whether files may be written.
+    fn may_write(&self) -> bool;
+}
+
+struct OwnProtocol;
+
+impl Voice for OwnProtocol {
+    fn garble(&self) -> io::Result<()> {
+        say(b"{\"v\":1,\"outcome\":\"comple")
+    }
+
+    fn mojibake(&self) -> io::Result<()> {
+        say(b"{\"v\":1,\"outcome\":\"completed\",\"message\":\"\xff\xfe\"}")
+    }
+
+    fn tell(&self, line: &str) -> io::Result<()> {
+        say(format!("{line}\n").as_bytes())
+    }
+
+    fn answer(&self, value: &Value) -> io::Result<()> {
+        answer(value)
+    }
+
+    // Whoever holds it in is tried by its trying.
+    fn may_write(&self) -> bool {
+        true
+    }
+}
+
+fn act(behaviour: Behaviour, voice: &dyn Voice) -> io::Result<ExitCode> {
+    let empty = || voice.answer(&json!({}));
     match behaviour {
-        Behaviour::Answer(value) => answer(&value)?,
-        Behaviour::Garble => say(b"{\"v\":1,\"outcome\":\"comple")?,
-        Behaviour::Mojibake => {
-            say(b"{\"v\":1,\"outcome\":\"completed\",\"message\":\"\xff\xfe\"}")?;
-        }
+        Behaviour::Answer(value) => voice.answer(&value)?,
+        Behaviour::Garble => voice.garble()?,
+        Behaviour::Mojibake => voice.mojibake()?,
         Behaviour::SayNothing => {}
         Behaviour::Tell(line) => {
-            say(format!("{line}\n").as_bytes())?;
+            voice.tell(&line)?;
             empty()?;
         }
+        Behaviour::Write { .. } if !voice.may_write() => empty()?,
         Behaviour::Write { path, text } => {
             let path = Path::new(&path);
             // Where it must not write it goes on, as a model would.
@@ -69,7 +124,7 @@ fn behave(behaviour: &str) -> io::Result<ExitCode> {
         }
         Behaviour::NameEnvironment => {
             let names: Vec<String> = variables().into_iter().map(|(name, _)| name).collect();
-            answer(&json!({ "names": names }))?;
+            voice.answer(&json!({ "names": names }))?;
         }
         Behaviour::SpillEnvironment => {
             for (name, value) in variables() {

@@ -6,6 +6,7 @@
 )]
 
 mod api;
+mod cli;
 mod command;
 mod fake_model;
 

@@ -145,6 +145,7 @@ async fn request(harness: &dyn RunnerHarness, kind: TaskKind) -> Result<RunReque
         images: Vec::new(),
         model: None,
         session: None,
+        round: None,
         limits: RunLimits {
             deadline: Duration::from_secs(300),
             ..RunLimits::default()

@@ -1,5 +1,7 @@
 //! Runs on this machine: a workspace, an agent, a patch.
 
+mod agent_state;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,6 +27,7 @@ use crate::agent::AgentTask;
 use crate::agent::AgentWatch;
 use crate::agent::RunId;
 use crate::agent::RunMode;
+use crate::agent::TaskKind;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::event::Observer;
@@ -93,7 +96,7 @@ impl LocalRunner {
         self
     }
 
-    /// Sets the folder below which agents get a private state directory per issue and round.
+    /// Sets the folder below which each agent gets a private state directory per issue and round.
     #[must_use]
     pub fn with_agent_state(mut self, folder: PathBuf) -> Self {
         self.agent_state = Some(folder);
@@ -175,10 +178,14 @@ impl LocalRunner {
         agent: &Arc<dyn Agent>,
         workspace: Option<&Workspace>,
     ) -> Result<AgentReport, RunnerError> {
-        let state_dir = self
-            .agent_state
-            .as_ref()
-            .map(|f| f.join(request.issue.as_str()));
+        let state_dir = match &self.agent_state {
+            Some(folder) => Some(self::agent_state::prepare(folder, request)?),
+            None => None,
+        };
+        let session = match (&request.session, request.kind) {
+            (None, TaskKind::Rework) => self.table.last_session(request)?,
+            (session, _) => session.clone(),
+        };
         let task = AgentTask {
             run: request.run.clone(),
             issue: request.issue.clone(),
@@ -190,7 +197,7 @@ impl LocalRunner {
             workdir: workspace.map(|w| w.path.clone()),
             images: request.images.clone(),
             model: request.model.clone(),
-            session: request.session.clone(),
+            session,
             state_dir,
             limits: request.limits,
         };

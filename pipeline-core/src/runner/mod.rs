@@ -19,6 +19,7 @@ use crate::agent::RunLimits;
 use crate::agent::RunMode;
 use crate::agent::TaskKind;
 use crate::clock::Timestamp;
+use crate::issue::EventId;
 use crate::issue::IssueKey;
 use crate::settings::AgentRole;
 use crate::workspace::BaseRevision;
@@ -60,8 +61,11 @@ pub struct RunRequest {
     /// The model to ask for; `None` = the agent's own choice.
     #[serde(default)]
     pub model: Option<String>,
-    /// A session to go on with.
+    /// A session to go on with. A rework without one goes on with the session of the round's last run, if there is one.
     pub session: Option<String>,
+    /// The round it belongs to; `None` for a task that only reads.
+    #[serde(default)]
+    pub round: Option<EventId>,
     /// Limits.
     pub limits: RunLimits,
 }

@@ -191,6 +191,35 @@ impl RunTable {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Returns the session of the last run of a request's agent, issue and round that has ended.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if the table is damaged.
+    pub fn last_session(&self, request: &RunRequest) -> Result<Option<String>, RunnerError> {
+        let mut last: Option<(Timestamp, String)> = None;
+        for run in self.runs()? {
+            let Some(known) = self.request(&run)? else {
+                continue;
+            };
+            let same = known.round.is_some()
+                && known.round == request.round
+                && known.issue == request.issue
+                && known.agent == request.agent;
+            if !same {
+                continue;
+            }
+            let Some(result) = self.result(&run)? else {
+                continue;
+            };
+            if let Some(session) = result.report.session
+                && last.as_ref().is_none_or(|(at, _)| *at < result.ended)
+            {
+                last = Some((result.ended, session));
+            }
+        }
+        Ok(last.map(|(_, session)| session))
+    }
+
     /// Returns every run that has begun, ended or not.
     ///
     /// # Errors

@@ -650,6 +650,7 @@ impl Pipeline {
                 .model(&slot.agent, AgentRole::Implement)
                 .map(str::to_owned),
             session: None,
+            round: Some(w.round),
             limits: self.settings.limits(&slot.agent, AgentRole::Implement),
         })
     }

@@ -259,6 +259,7 @@ impl Pipeline {
             images: self.images(dossier),
             model: self.settings.model(agent, question.role).map(str::to_owned),
             session,
+            round: None,
             limits: self.settings.limits(agent, question.role),
         })
     }

@@ -25,10 +25,17 @@ use crate::config::model::Wrapper;
 pub struct AgentSection {
     /// Which adapter.
     pub kind: AgentKind,
-    /// The program and its arguments, for `command`.
+    /// The program and its arguments, for `command`; for `codex` and `claude` the program alone, where it is not on the
+    /// search path.
     pub command: Vec<String>,
     /// The model to ask for.
     pub model: Option<String>,
+    /// Where the model is served, if not at the maker's.
+    pub base_url: Option<String>,
+    /// The model's credential.
+    pub key: Option<SecretSource>,
+    /// The file of a login that is used instead of a key, for `codex`.
+    pub login: Option<PathBuf>,
     /// The name that stands as author of its commits.
     pub author: Option<String>,
     /// Names of variables it sees.
@@ -105,6 +112,10 @@ pub enum AgentKind {
     /// Any program that reads a task as JSON.
     #[default]
     Command,
+    /// OpenAI's `codex`.
+    Codex,
+    /// Anthropic's `claude`.
+    Claude,
     /// A bare model behind a web service, for judgment alone.
     Api,
 }

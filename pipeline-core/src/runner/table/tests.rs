@@ -20,6 +20,7 @@ fn request(run: &str) -> RunRequest {
         images: Vec::new(),
         model: None,
         session: None,
+        round: None,
         limits: RunLimits::default(),
     }
 }

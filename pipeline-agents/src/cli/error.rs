@@ -1,0 +1,62 @@
+//! Why a program could not be run at all.
+
+use std::io;
+use std::path::PathBuf;
+
+use pipeline_core::agent::AgentError;
+use pipeline_core::process::ProcessError;
+
+use crate::schema::SchemaError;
+
+/// The precise error; callers see the seam's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the task's schema is not usable")]
+    Schema(#[source] SchemaError),
+    #[error(
+        "the task's schema has {size} bytes, and this program takes it as an argument of at most {most}"
+    )]
+    LargeSchema { size: usize, most: usize },
+    #[error("a folder for the run cannot be made in {}", folder.display())]
+    Folder { folder: PathBuf, source: io::Error },
+    #[error("the image {} cannot be given to a model: {why}", path.display())]
+    Image { path: PathBuf, why: String },
+    #[error("its program cannot be run")]
+    Process(#[source] ProcessError),
+    #[error("its program does not say its version: {said}")]
+    NoVersion { said: String },
+    #[error("version {found} is too old, {needed} or newer is needed")]
+    TooOld { found: String, needed: String },
+    #[error("the login {} cannot be used", path.display())]
+    Login { path: PathBuf, source: io::Error },
+}
+
+impl Error {
+    /// Returns the seam's error for the agent of this name.
+    pub(crate) fn of(self, agent: &str) -> AgentError {
+        let agent = agent.to_owned();
+        match self {
+            Self::TooOld { found, needed } => AgentError::TooOld {
+                agent,
+                found,
+                needed,
+            },
+            Self::Process(ProcessError::NotFound { program, searched }) => {
+                let source = ProcessError::NotFound {
+                    program: program.clone(),
+                    searched,
+                };
+                AgentError::NotInstalled {
+                    agent,
+                    program,
+                    source: Some(source.into()),
+                }
+            }
+            error => AgentError::Other {
+                agent,
+                operation: "be run".to_owned(),
+                source: Some(error.into()),
+            },
+        }
+    }
+}
