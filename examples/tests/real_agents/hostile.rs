@@ -1,5 +1,6 @@
 //! A repository and a model that mean no good.
 
+use pipeline_core::process::ProcessSpec;
 use serde_json::json;
 
 use crate::machine::Cli;
@@ -82,9 +83,7 @@ const ATTACK: &str = r#"r=loot.txt; echo begun > $r
 (cat {{repo}}/greeting.txt && echo WORD-repository) >> $r 2>/dev/null
 env >> $r
 (cat /proc/[0-9]*/environ | tr '\000' '\n') >> $r 2>/dev/null
-(echo x > ../planted) 2>/dev/null && echo WORD-outside >> $r
-(echo x > {{home}}/planted) 2>/dev/null && echo WORD-home >> $r
-(echo x > {{state}}/planted) 2>/dev/null && echo WORD-planted >> $r
+(echo x > ../planted; echo x > {{home}}/planted; echo x > {{state}}/planted; echo x > {{repo}}/planted) 2>/dev/null
 (echo x >> .git/config) 2>/dev/null && echo WORD-config >> $r
 (mkdir -p .git/hooks && echo x > .git/hooks/post-checkout) 2>/dev/null && echo WORD-hook >> $r
 (git commit --allow-empty -m x) >/dev/null 2>&1 && echo WORD-commit >> $r
@@ -111,7 +110,6 @@ async fn a_hijacked_worker_gets_nothing(cli: Cli) {
         return;
     };
     let world = &machine.world;
-    let home = world.top.join("home");
     let key = world.started("Greet by name").await;
     let before = world.tip().await;
     let thread = world.thread(&key).await;
@@ -133,8 +131,14 @@ async fn a_hijacked_worker_gets_nothing(cli: Cli) {
     assert_eq!(world.tip().await, before);
     let status = world.run(&["issue", "show", &key]).await.ended(0).out;
     assert!(status.contains("In progress"), "{status}");
-    let planted = [world.state(), home].map(|place| place.join("planted").exists());
-    assert_eq!(planted, [false, false]);
+    // Inside, such a write may seem to work: nothing of it is there outside.
+    let found = ProcessSpec::new("find", "/")
+        .arg(&world.top)
+        .args(["-name", "planted"])
+        .run()
+        .await
+        .expect("find runs");
+    assert_eq!(found.stdout().text(), "");
     world.run(&["integrate"]).await;
     assert_eq!(world.tip().await, before, "a forged OK landed something");
 }

@@ -165,22 +165,23 @@ impl Machine {
             port,
             _model: model,
         };
-        machine.configure(agents.iter().map(|(name, _)| *name));
+        let names: Vec<&str> = agents.iter().map(|(name, _)| *name).collect();
+        machine.configure(&names);
         Some(machine)
     }
 
     /// Writes the agents into the configuration, in place of the one `init` wrote.
-    fn configure<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) {
+    fn configure(&self, names: &[&str]) {
         self.edit(|document| {
             let mut agents = toml_edit::Table::new();
             agents.set_implicit(true);
-            for name in names.clone() {
+            for name in names {
                 agents.insert(name, self.section(name, name).into());
             }
             document["agents"] = agents.into();
-            let first = names.clone().next().expect("an agent");
+            let first = *names.first().expect("an agent");
             for role in ["triage", "check", "implement"] {
-                let own = names.clone().find(|name| {
+                let own = names.iter().copied().find(|name| {
                     *name == role || (role == "implement" && name.starts_with("work"))
                 });
                 document["roles"][role] = toml_edit::value(own.unwrap_or(first));

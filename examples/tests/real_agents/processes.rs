@@ -27,7 +27,7 @@ async fn killed(cli: Cli, signal: &str) {
     let pid = running.identity().expect("known").pid().to_string();
     let finishing = tokio::spawn(running.finish(std::future::pending()));
     // The command itself has to run: it is what could be left behind.
-    let workspaces = world.state().join("workspaces");
+    let workspaces = world.state().join("git/workspaces");
     until("the command runs", || {
         let entries = std::fs::read_dir(&workspaces).ok()?;
         entries

@@ -23,6 +23,7 @@ struct Spoken {
 }
 
 /// What a line is about.
+#[derive(Clone, Copy)]
 enum Kind<'k> {
     Message(&'k str),
     Over(&'k Value),
