@@ -50,6 +50,17 @@ pub enum Record {
         /// The memo's nonce.
         nonce: String,
     },
+    /// A claim is about to be posted.
+    ClaimIntent {
+        /// The issue.
+        issue: IssueKey,
+        /// The claim's nonce.
+        nonce: String,
+        /// Its run.
+        run: RunId,
+        /// The process that asks, where the system tells.
+        owner: Option<ProcessIdentity>,
+    },
     /// A claim was won.
     ClaimWon {
         /// The issue.

@@ -143,6 +143,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// Most failing answers of a reading stage on the same text before a person has to look.
     pub max_failures: u32,
+    /// Most patches that are verified at once; 1 = each by itself.
+    pub max_batch: usize,
     /// Which agent reads.
     pub roles: Roles,
     /// Where runs are made; as many at a time as there are slots.
@@ -191,6 +193,7 @@ impl Settings {
             max_rechecks: 5,
             max_attempts: 3,
             max_failures: 3,
+            max_batch: 1,
             roles: Roles::default(),
             slots: Vec::new(),
             agents: BTreeMap::new(),

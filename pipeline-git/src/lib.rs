@@ -2,6 +2,7 @@
 
 mod error;
 mod git;
+mod held;
 mod history;
 mod hooks;
 mod identity;

@@ -78,6 +78,7 @@ impl OpenRepository {
         let workspaces = WorkspaceOptions::default()
             .patch_limit(bytes)
             .grace(workplace.config().workspace.grace.get())
+            .pool(workplace.config().workspace.pool as usize)
             .hooks(hooks.clone());
         let protected = Arc::new(protected(workplace)?);
         let options = integrator(workplace, around, hooks, Arc::clone(&protected))?;

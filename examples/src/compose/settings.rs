@@ -70,6 +70,7 @@ pub(super) async fn settings(
     settings.max_rechecks = config.limits.rechecks as usize;
     settings.max_attempts = config.limits.attempts;
     settings.max_failures = config.limits.failures;
+    settings.max_batch = config.verify.batch as usize;
     settings.roles = Roles {
         triage: order(config, config.roles.triage.as_ref()),
         check: order(config, config.roles.check.as_ref()),

@@ -10,7 +10,7 @@ use pipeline_core::process::ProcessReport;
 use pipeline_core::process::ProcessSpec;
 use serde_json::Value;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_issue-pipeline");
+pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_issue-pipeline");
 
 /// What the agent answers to a read-only task, and does for the others; `WORK` is replaced.
 const AGENT: &str = r#"#!/bin/sh

@@ -241,6 +241,13 @@ impl LockStore for CommentLocks {
                 })
             } else {
                 let nonce = random::nonce();
+                // Died between here and the win, it is released by whoever looks next.
+                self.record(&Record::ClaimIntent {
+                    issue: request.issue.clone(),
+                    nonce: nonce.clone(),
+                    run: request.claim.run.clone(),
+                    owner: self.owner.clone(),
+                })?;
                 // The holder counts from before the first sending.
                 let sent = self.poster.clock.elapsed();
                 let kind = LockKind::Claim(Box::new(request.claim.clone()));
@@ -313,6 +320,12 @@ impl LockStore for CommentLocks {
                     }
                     Judgement::Tampered(reason) => LockOutcome::Tampered { reason },
                 };
+                if !matches!(outcome, LockOutcome::Acquired(_)) {
+                    self.record(&Record::RunClosed {
+                        run: request.claim.run.clone(),
+                        outcome: "not begun".to_owned(),
+                    })?;
+                }
                 if let Some(slot) = outcomes.get_mut(p.at) {
                     *slot = Some(outcome);
                 }

@@ -266,6 +266,21 @@ impl LocalRunner {
         }
     }
 
+    /// Finds the workspace of a run; one that was made right before the process died stands in no table yet.
+    async fn left_workspace(&self, run: &RunId) -> Result<Option<Workspace>, RunnerError> {
+        if let Some(workspace) = self.table.workspace(run)? {
+            return Ok(Some(workspace));
+        }
+        let Some(provider) = &self.workspaces else {
+            return Ok(None);
+        };
+        let listed = provider.list().await.map_err(|source| RunnerError::Other {
+            operation: format!("look for the workspace of {run}"),
+            source: Some(source.into()),
+        })?;
+        Ok(listed.into_iter().find(|workspace| workspace.run == *run))
+    }
+
     fn record(&self, record: &Record) -> Result<(), RunnerError> {
         self.journal
             .append(self.clock.now(), record)
@@ -382,7 +397,7 @@ impl Runner for LocalRunner {
     }
 
     async fn release(&self, run: &RunId) -> Result<(), RunnerError> {
-        let Some(workspace) = self.table.workspace(run)? else {
+        let Some(workspace) = self.left_workspace(run).await? else {
             return Ok(());
         };
         let result = self.table.result(run)?;

@@ -1,6 +1,7 @@
 //! Restart: what a dead process left is ended, kept and released by the next ordinary tick.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::Tick;
 use super::done;
@@ -8,9 +9,11 @@ use super::failed;
 use super::nothing;
 use super::waits;
 use crate::agent::RunId;
+use crate::agent::RunMode;
 use crate::clock::Timestamp;
 use crate::event::Stage;
 use crate::integrate::ClaimRef;
+use crate::issue::IssueKey;
 use crate::journal::Record;
 use crate::lock::Claim;
 use crate::lock::EndKind;
@@ -27,11 +30,21 @@ use crate::process::EndOutcome;
 use crate::process::ProcessIdentity;
 use crate::report::Outcome;
 use crate::report::chain;
+use crate::workspace::Workspace;
 
 /// How long a living process may take between two steps of one run before a tick goes on with it.
 const YOUNG: std::time::Duration = std::time::Duration::from_secs(600);
 /// How long a left child may take to end by itself.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A claim that was about to be posted, and of which nothing more is known.
+#[derive(Debug)]
+struct Intent {
+    issue: IssueKey,
+    run: RunId,
+    owner: Option<ProcessIdentity>,
+    at: Timestamp,
+}
 
 /// A run of this machine that the journal does not show as closed.
 #[derive(Debug, Default)]
@@ -51,8 +64,25 @@ impl Pipeline {
             .entries()
             .map_err(|source| PipelineError::Journal { stage, source })?;
         let mut open: BTreeMap<RunId, OpenRun> = BTreeMap::new();
+        let mut intents: BTreeMap<String, Intent> = BTreeMap::new();
+        let mut closed: BTreeSet<RunId> = BTreeSet::new();
         for entry in entries {
             match entry.record {
+                Record::ClaimIntent {
+                    issue,
+                    nonce,
+                    run,
+                    owner,
+                } => {
+                    let at = entry.at;
+                    let intent = Intent {
+                        issue,
+                        run,
+                        owner,
+                        at,
+                    };
+                    intents.insert(nonce, intent);
+                }
                 Record::ClaimWon {
                     issue,
                     claim,
@@ -61,6 +91,7 @@ impl Pipeline {
                     run,
                     owner,
                 } => {
+                    intents.remove(&nonce);
                     let at = open.entry(run).or_default();
                     at.claim = Some(ClaimRef {
                         issue,
@@ -74,16 +105,37 @@ impl Pipeline {
                 Record::ChildStarted { run, process } => {
                     open.entry(run).or_default().children.push(process);
                 }
-                Record::RunClosed { run, .. } => drop(open.remove(&run)),
+                Record::RunClosed { run, .. } => {
+                    drop(open.remove(&run));
+                    intents.retain(|_, intent| intent.run != run);
+                    closed.insert(run);
+                }
                 _ => {}
             }
         }
+        self.end_intents(intents, tick).await;
         let Some(runner) = &self.runner else {
             return Ok(());
         };
+        // Before the running ones: what is listed here and still at work then is among them.
+        let workspaces = self.left_workspaces().await;
         let running = runner.running(&self.settings.repo).await.map_err(|e| {
             PipelineError::Refused(format!("the run table cannot be read: {}", chain(&e)))
         })?;
+        for workspace in workspaces {
+            let run = &workspace.run;
+            let claimed = open.get(run).is_some_and(|left| left.claim.is_some());
+            if claimed || running.iter().any(|r| r.run == *run) {
+                continue;
+            }
+            // A finished run of which nothing is known here may be somebody's who will come for it.
+            let ours = workspace.mode == RunMode::ReadOnly
+                || closed.contains(run)
+                || matches!(runner.finished(run).await, Ok(None));
+            if ours && let Err(e) = runner.release(run).await {
+                tracing::warn!(%run, error = chain(&e), "the workspace of a dead run stays");
+            }
+        }
         for (run, left) in open {
             // A run without a claim was a reading one: nothing of it counts, its workspace goes with the next look.
             let Some(claim) = &left.claim else { continue };
@@ -94,6 +146,80 @@ impl Pipeline {
             tick.push(Some(&claim.issue), outcome);
         }
         Ok(())
+    }
+
+    /// Returns every workspace there is; none where they cannot be listed, which is said by whoever needs one.
+    async fn left_workspaces(&self) -> Vec<Workspace> {
+        let Some(workspaces) = &self.workspaces else {
+            return Vec::new();
+        };
+        match workspaces.list().await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "what dead runs left cannot be listed"
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// Releases claims whose process died after posting them and before it could tell whether they were won.
+    async fn end_intents(&self, mut intents: BTreeMap<String, Intent>, tick: &mut Tick) {
+        // Where nobody can be asked who posted it, the lease decides.
+        intents.retain(|_, intent| {
+            intent
+                .owner
+                .as_ref()
+                .is_some_and(|owner| !owner.is_alive().unwrap_or(true))
+        });
+        if intents.is_empty() {
+            return;
+        }
+        let own = intents.values().map(|i| i.issue.clone()).collect();
+        let locks = match self.locks.live(&own).await {
+            Ok(locks) => locks,
+            Err(e) => {
+                tick.push(None, failed(chain(&e)));
+                return;
+            }
+        };
+        for (nonce, intent) in intents {
+            let (issue, run) = (&intent.issue, &intent.run);
+            let found = locks
+                .state
+                .blocking(locks.date)
+                .find(|h| h.nonce == nonce && h.submitted.is_none());
+            match found {
+                Some(h) => {
+                    let how = EndKind::Release {
+                        reason: "infra".into(),
+                        by: Ender::Run(run.clone()),
+                    };
+                    let text = "The process that made this claim is gone; nothing was begun.";
+                    let claim = h.claim_ref();
+                    if let Err(e) = self.locks.end(&claim, &how, text.to_owned()).await {
+                        tick.push(Some(issue), failed(chain(&e)));
+                        continue;
+                    }
+                    tick.push(
+                        Some(issue),
+                        done(format!("claim {} of a process that is gone released", h.id)),
+                    );
+                }
+                // It may have landed and not be visible yet.
+                None if self.now().since(intent.at) <= self.tracker.settle() => continue,
+                None => {}
+            }
+            let record = Record::RunClosed {
+                run: run.clone(),
+                outcome: "not begun".to_owned(),
+            };
+            if let Err(error) = self.journal.append(self.now(), &record) {
+                tracing::warn!(%run, %error, "the end of a claim is not journaled");
+            }
+        }
     }
 
     /// Returns whether a run that is not under way may still be in somebody's hands: about to begin, or being closed.
@@ -141,7 +267,7 @@ impl Pipeline {
             Err(e) => return failed(chain(&e)),
         };
         self.end_left_run(run, finished.as_ref());
-        let own = std::collections::BTreeSet::from([claim.issue.clone()]);
+        let own = BTreeSet::from([claim.issue.clone()]);
         let locks = match self.locks.live(&own).await {
             Ok(locks) => locks,
             Err(e) => return failed(chain(&e)),

@@ -32,6 +32,7 @@ pub use crate::integrator::options::Signing;
 pub use crate::integrator::push::PushOptions;
 use crate::integrator::session::Session;
 use crate::object::Objects;
+use crate::object::blocking;
 use crate::refs;
 use crate::repository::Repository;
 use crate::store::PatchStore;
@@ -120,6 +121,12 @@ impl GitIntegrator {
         landing::clear(repository)
             .await
             .map_err(|error| failed(operation(), error))?;
+        let quarantine = repository.quarantine();
+        blocking("clear", &quarantine.clone(), move || {
+            crate::held::sweep(&quarantine)
+        })
+        .await
+        .map_err(|error| failed(operation(), error))?;
         Session::open(Arc::clone(&self.shared), target.clone(), lock)
             .await
             .map(Some)

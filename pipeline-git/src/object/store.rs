@@ -15,6 +15,7 @@ use pipeline_core::random::nonce;
 use crate::error::GitError;
 use crate::git::Conversation;
 use crate::git::GitCommand;
+use crate::held::HeldDir;
 use crate::object::Commit;
 use crate::object::Entry;
 use crate::object::Tree;
@@ -39,7 +40,7 @@ type Pending = HashMap<Oid, (Kind, Arc<[u8]>)>;
 #[derive(Debug)]
 pub(crate) struct Objects {
     repository: Repository,
-    quarantine: PathBuf,
+    quarantine: HeldDir,
     /// Where objects are read from, beside the quarantine.
     sources: Vec<PathBuf>,
     reader: Mutex<Option<Conversation>>,
@@ -61,9 +62,9 @@ impl Objects {
         repository: &Repository,
         store: Option<PathBuf>,
     ) -> Result<Self, GitError> {
-        let quarantine = repository.quarantine().join(nonce());
-        std::fs::create_dir_all(&quarantine)
-            .map_err(GitError::file("create the folder", &quarantine))?;
+        let parent = repository.quarantine();
+        let quarantine =
+            HeldDir::create(&parent).map_err(GitError::file("create a folder in", &parent))?;
         Ok(Self {
             repository: repository.clone(),
             quarantine,
@@ -191,7 +192,7 @@ impl Objects {
 
     /// Names a file that goes with the quarantine.
     pub(crate) fn scratch(&self, kind: &str) -> PathBuf {
-        self.quarantine.join(format!("{kind}-{}", nonce()))
+        self.quarantine.path().join(format!("{kind}-{}", nonce()))
     }
 
     /// Makes a new object; it is held in memory until [`Objects::stage`].
@@ -226,8 +227,8 @@ impl Objects {
             return Ok(());
         }
         let oids: Vec<_> = new.iter().map(|(oid, ..)| *oid).collect();
-        let quarantine = self.quarantine.clone();
-        blocking("write objects in", &self.quarantine, move || {
+        let quarantine = self.quarantine.path().to_path_buf();
+        blocking("write objects in", self.quarantine.path(), move || {
             new.iter()
                 .try_for_each(|(oid, kind, content)| loose::stage(&quarantine, oid, *kind, content))
         })
@@ -244,7 +245,10 @@ impl Objects {
     /// That includes what commands of [`Objects::plumbing`] wrote.
     pub(crate) async fn keep(&self) -> Result<(), GitError> {
         self.stage().await?;
-        let (quarantine, objects) = (self.quarantine.clone(), self.repository.objects_dir());
+        let (quarantine, objects) = (
+            self.quarantine.path().to_path_buf(),
+            self.repository.objects_dir(),
+        );
         blocking(
             "keep objects in",
             &self.repository.objects_dir(),
@@ -390,18 +394,12 @@ impl Objects {
     }
 
     fn seeing(&self, command: GitCommand) -> GitCommand {
-        command.env("GIT_OBJECT_DIRECTORY", &self.quarantine).env(
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-            listed(self.sources.iter().map(PathBuf::as_path)),
-        )
-    }
-}
-
-impl Drop for Objects {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.quarantine) {
-            tracing::debug!(%error, path = %self.quarantine.display(), "quarantine left behind");
-        }
+        command
+            .env("GIT_OBJECT_DIRECTORY", self.quarantine.path())
+            .env(
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+                listed(self.sources.iter().map(PathBuf::as_path)),
+            )
     }
 }
 

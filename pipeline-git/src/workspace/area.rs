@@ -35,7 +35,7 @@ pub(super) struct Record {
 }
 
 /// What the name of a folder begins with until its record is whole.
-const UNFINISHED: &str = ".new-";
+pub(super) const UNFINISHED: &str = ".new-";
 
 /// One workspace on disk.
 #[derive(Clone, Debug)]
@@ -76,6 +76,8 @@ impl Area {
             // A crash must not leave a folder that nobody can tell the run of.
             let fresh = parent.join(format!("{UNFINISHED}{}", nonce()));
             create_private(&fresh)?;
+            // Whoever clears away takes a folder that nobody holds for a dead process's.
+            let _held = crate::held::hold(&fresh)?;
             let placed = std::fs::write(fresh.join("workspace.json"), json)
                 .and_then(|()| std::fs::rename(&fresh, &dir));
             if let Err(error) = placed {
@@ -86,6 +88,16 @@ impl Area {
         })
         .await?;
         Ok(area)
+    }
+
+    /// Names a workspace whose folder with its record is there already.
+    pub(super) fn placed(repository: &Repository, dir: PathBuf, record: Record, tree: Oid) -> Self {
+        Self {
+            repository: repository.clone(),
+            dir,
+            record,
+            tree,
+        }
     }
 
     /// Opens the workspace of a run; `None` when there is none.
@@ -159,11 +171,7 @@ impl Area {
     /// Its configuration is the plumbing directory's, its attributes are the base's; what it writes
     /// goes to the quarantine of `objects`.
     pub(super) fn command(&self, objects: &Objects, index: &Path) -> GitCommand {
-        let command = objects
-            .plumbing_at(&self.tree)
-            .work_tree(&self.path())
-            .index(index);
-        command.config(exclude_file(&self.repository))
+        command_on(&self.repository, objects, &self.tree, &self.path(), index)
     }
 
     /// Opens a view of the objects this workspace is made of.
@@ -179,6 +187,18 @@ impl Area {
     ) -> Result<Option<Entry>, GitError> {
         objects.entry(&self.tree, path).await
     }
+}
+
+/// Starts a command on the files of a checkout, see [`Area::command`].
+pub(super) fn command_on(
+    repository: &Repository,
+    objects: &Objects,
+    tree: &Oid,
+    root: &Path,
+    index: &Path,
+) -> GitCommand {
+    let command = objects.plumbing_at(tree).work_tree(root).index(index);
+    command.config(exclude_file(repository))
 }
 
 /// Returns the directory an agent works in, inside the folder of its workspace.

@@ -5,6 +5,7 @@ mod capture;
 mod changes;
 mod exclude;
 mod litter;
+mod pool;
 mod prepare;
 mod removal;
 
@@ -42,6 +43,7 @@ use crate::workspace::area::Area;
 use crate::workspace::area::Record;
 use crate::workspace::capture::Capture;
 pub(crate) use crate::workspace::litter::remove_any;
+use crate::workspace::pool::Pool;
 pub(crate) use crate::workspace::prepare::add_worktree;
 pub(crate) use crate::workspace::prepare::forget_worktree;
 pub(crate) use crate::workspace::prepare::git_dir_of;
@@ -51,6 +53,7 @@ pub(crate) use crate::workspace::prepare::git_dir_of;
 pub struct WorkspaceOptions {
     patch_limit: u64,
     grace: Duration,
+    pool: usize,
     hooks: Hooks,
 }
 
@@ -69,6 +72,16 @@ impl WorkspaceOptions {
         self
     }
 
+    /// Sets how many checkouts wait for runs at most, filled ahead while runs go on; none otherwise.
+    ///
+    /// They are detached worktrees of the whole base; what a run needs otherwise is made for it. Several processes share
+    /// them, and the last one that ends removes them.
+    #[must_use]
+    pub fn pool(mut self, most: usize) -> Self {
+        self.pool = most;
+        self
+    }
+
     /// Sets how long the files of a removed workspace stay on disk; 10 minutes otherwise.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
@@ -82,6 +95,7 @@ impl Default for WorkspaceOptions {
         Self {
             patch_limit: 5_000_000,
             grace: Duration::from_secs(600),
+            pool: 0,
             hooks: Hooks::default(),
         }
     }
@@ -110,6 +124,7 @@ impl Default for WorkspaceOptions {
 pub struct GitWorkspaces {
     repository: Repository,
     options: WorkspaceOptions,
+    pool: Pool,
 }
 
 impl GitWorkspaces {
@@ -117,9 +132,80 @@ impl GitWorkspaces {
     #[must_use]
     pub fn new(repository: &Repository, options: WorkspaceOptions) -> Self {
         Self {
+            pool: Pool::new(repository, options.pool, options.grace),
             repository: repository.clone(),
             options,
         }
+    }
+
+    /// Fills the pool with checkouts of a base and returns when it is full.
+    ///
+    /// That happens by itself while runs go on; a program that knows what comes next may be ahead of it.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Other`] if a checkout cannot be made.
+    pub async fn fill_pool(&self, base: &BaseRevision) -> Result<(), WorkspaceError> {
+        self.pool
+            .fill(&parsed(&base.commit))
+            .await
+            .map_err(|error| failed("fill the pool of workspaces".to_owned(), error))
+    }
+
+    /// Takes a workspace out of the pool, without the hooks; `None` when none waits there that would do.
+    async fn pooled(&self, request: &WorkspaceRequest) -> Result<Option<Area>, GitError> {
+        let plain = request.kind == WorkspaceKind::DetachedWorktree && request.exclude.is_empty();
+        if !plain || !self.pool.is_on() {
+            return Ok(None);
+        }
+        let base = parsed(&request.base.commit);
+        let dir = area::folder(&self.repository).join(request.run.as_str());
+        let workspace = workspace_of(request, &dir);
+        let record = move |tree: &Oid| Record {
+            v: 1,
+            workspace: workspace.clone(),
+            tree: tree.hex(),
+            store: None,
+        };
+        let json = {
+            let record = record.clone();
+            move |tree: &Oid| serde_json::to_vec_pretty(&record(tree))
+        };
+        let exact = self.pool.take(&base, None, &dir, json.clone()).await?;
+        let taken = match exact {
+            Some(taken) => taken,
+            None => {
+                let objects = Objects::open(&self.repository)?;
+                let tree = objects.commit(&base).await?.tree;
+                match self.pool.take(&base, Some(tree), &dir, json).await? {
+                    Some(taken) => taken,
+                    None => return Ok(None),
+                }
+            }
+        };
+        let area = Area::placed(&self.repository, dir, record(&taken.tree), taken.tree);
+        if taken.held != taken.tree {
+            let moved = async {
+                let objects = Objects::open(&self.repository)?;
+                if pool::attributes_differ(&objects, &taken.held, &taken.tree).await? {
+                    return Ok(false);
+                }
+                prepare::move_files(&area, &taken.held, &base, &taken.git_dir).await?;
+                Ok::<_, GitError>(true)
+            };
+            match moved.await {
+                Ok(true) => {}
+                Ok(false) => {
+                    removal::discard(&area).await?;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a waiting checkout cannot be moved");
+                    removal::discard(&area).await?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(area))
     }
 
     async fn area(&self, workspace: &Workspace) -> Result<Area, WorkspaceError> {
@@ -199,14 +285,7 @@ impl GitWorkspaces {
             (rest.commit, rest.tree, Some(rest.store))
         };
         let dir = area::folder(&self.repository).join(run.as_str());
-        let workspace = Workspace {
-            run: run.clone(),
-            issue: request.issue.clone(),
-            path: area::path_in(&dir),
-            base: request.base.clone(),
-            kind: request.kind,
-            mode: request.mode,
-        };
+        let workspace = workspace_of(request, &dir);
         let record = Record {
             v: 1,
             workspace: workspace.clone(),
@@ -225,8 +304,20 @@ impl GitWorkspaces {
             };
             prepare::fill(&area, &git_dir).await
         };
+        if let Err(error) = filled.await {
+            self.give_up(&area).await;
+            return Err(failed(operation(), error));
+        }
+        self.begin(request, area).await
+    }
+
+    /// Runs the hooks of a new workspace; if one fails, nothing is left of it.
+    async fn begin(
+        &self,
+        request: &WorkspaceRequest,
+        area: Area,
+    ) -> Result<Workspace, WorkspaceError> {
         let made = async {
-            filled.await.map_err(|error| failed(operation(), error))?;
             for point in [HookPoint::AfterCreate, HookPoint::BeforeRun] {
                 let ran = self.hook(point, &area).await;
                 ran.map_err(|HookFailure { point, detail }| WorkspaceError::Hook {
@@ -238,12 +329,17 @@ impl GitWorkspaces {
             Ok(())
         };
         if let Err(error) = made.await {
-            if let Err(error) = removal::discard(&area).await {
-                tracing::warn!(%run, %error, "a workspace that was not finished stays");
-            }
+            self.give_up(&area).await;
             return Err(error);
         }
-        Ok(workspace)
+        Ok(area.record.workspace)
+    }
+
+    async fn give_up(&self, area: &Area) {
+        if let Err(error) = removal::discard(area).await {
+            let run = &area.record.workspace.run;
+            tracing::warn!(%run, %error, "a workspace that was not finished stays");
+        }
     }
 }
 
@@ -319,10 +415,24 @@ impl WorkspaceProvider for GitWorkspaces {
     }
 
     async fn create(&self, request: &WorkspaceRequest) -> Result<Workspace, WorkspaceError> {
-        removal::sweep(&self.repository, self.options.grace)
-            .await
-            .map_err(|error| failed("clear away former workspaces".to_owned(), error))?;
-        self.make(request).await
+        let pooled = match self.pooled(request).await {
+            Ok(pooled) => pooled,
+            Err(error) => {
+                tracing::warn!(%error, "no workspace can be taken out of the pool");
+                None
+            }
+        };
+        let made = match pooled {
+            Some(area) => self.begin(request, area).await,
+            None => {
+                removal::sweep(&self.repository, self.options.grace)
+                    .await
+                    .map_err(|error| failed("clear away former workspaces".to_owned(), error))?;
+                self.make(request).await
+            }
+        };
+        self.pool.fill_ahead(&parsed(&request.base.commit));
+        made
     }
 
     async fn digest(&self, workspace: &Workspace) -> Result<String, WorkspaceError> {
@@ -380,6 +490,11 @@ impl WorkspaceProvider for GitWorkspaces {
         removal::discard(&area)
             .await
             .map_err(|error| failed(operation(), error))?;
+        if self.pool.is_on()
+            && let Err(error) = self.pool.take_back(&parsed(&workspace.base.commit)).await
+        {
+            tracing::warn!(%error, "a former workspace is not taken back");
+        }
         removal::sweep(&self.repository, self.options.grace)
             .await
             .map_err(|error| failed(operation(), error))
@@ -393,6 +508,17 @@ impl WorkspaceProvider for GitWorkspaces {
             .into_iter()
             .map(|area| area.record.workspace)
             .collect())
+    }
+}
+
+fn workspace_of(request: &WorkspaceRequest, dir: &std::path::Path) -> Workspace {
+    Workspace {
+        run: request.run.clone(),
+        issue: request.issue.clone(),
+        path: area::path_in(dir),
+        base: request.base.clone(),
+        kind: request.kind,
+        mode: request.mode,
     }
 }
 

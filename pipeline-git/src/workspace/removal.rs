@@ -16,6 +16,7 @@ use crate::repository::Repository;
 use crate::repository::create_private;
 use crate::store::PatchStore;
 use crate::workspace::area::Area;
+use crate::workspace::area::UNFINISHED;
 use crate::workspace::area::folder;
 use crate::workspace::capture::whole_tree;
 use crate::workspace::litter::remove_any;
@@ -78,29 +79,45 @@ pub(super) async fn discard(area: &Area) -> Result<(), GitError> {
     refs::delete(&area.repository, &pin).await
 }
 
+/// Lists what has been in the trash for longer than the grace time.
+pub(super) fn over(trash: &std::path::Path, grace: Duration) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(trash) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut over = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let age = entry
+            .metadata()
+            .and_then(|found| found.modified())
+            .map(|at| at.elapsed().unwrap_or_default());
+        if age.is_ok_and(|age| age >= grace) {
+            over.push(entry.path());
+        }
+    }
+    Ok(over)
+}
+
 /// Empties the trash of what has been in it for longer than the grace time, and removes worktree
 /// entries of ours whose directory is gone.
 pub(super) async fn sweep(repository: &Repository, grace: Duration) -> Result<(), GitError> {
     let trash = trash(repository);
     blocking("empty", &trash.clone(), move || {
-        let entries = match std::fs::read_dir(&trash) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            let age = entry
-                .metadata()
-                .and_then(|found| found.modified())
-                .map(|at| at.elapsed().unwrap_or_default());
+        for old in over(&trash, grace)? {
             // Another process may be emptying it too.
-            if age.is_ok_and(|age| age >= grace)
-                && let Err(error) = remove_any(&entry.path())
-            {
-                tracing::warn!(path = %entry.path().display(), %error, "trash that stays");
+            if let Err(error) = remove_any(&old) {
+                tracing::warn!(path = %old.display(), %error, "trash that stays");
             }
         }
         Ok(())
+    })
+    .await?;
+    let (quarantine, folder) = (repository.quarantine(), folder(repository));
+    blocking("clear", &quarantine.clone(), move || {
+        crate::held::sweep(&quarantine)?;
+        // What has no record yet was being made by a process that died, or is made right now.
+        crate::held::sweep_named(&folder, UNFINISHED)
     })
     .await?;
     for path in lost_entries(repository).await? {
@@ -109,7 +126,7 @@ pub(super) async fn sweep(repository: &Repository, grace: Duration) -> Result<()
     Ok(())
 }
 
-fn trash(repository: &Repository) -> PathBuf {
+pub(super) fn trash(repository: &Repository) -> PathBuf {
     repository.state_dir().join("trash")
 }
 
@@ -120,7 +137,8 @@ async fn lost_entries(repository: &Repository) -> Result<Vec<PathBuf>, GitError>
     Ok(worktrees
         .into_iter()
         .map(|worktree| worktree.path)
-        .filter(|path| path.starts_with(&folder) && !path.exists())
+        // The folder of a workspace is there before its entry.
+        .filter(|path| path.starts_with(&folder) && path.parent().is_some_and(|dir| !dir.exists()))
         .collect())
 }
 

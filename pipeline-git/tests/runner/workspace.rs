@@ -20,13 +20,14 @@ use pipeline_git::WorkspaceOptions;
 
 use crate::git::Person;
 
+/// A repository; the provider keeps as many checkouts ready as `POOL` says.
 #[derive(Debug)]
-struct GitHarness {
+struct GitHarness<const POOL: usize> {
     person: Person,
 }
 
 #[async_trait]
-impl WorkspaceHarness for GitHarness {
+impl<const POOL: usize> WorkspaceHarness for GitHarness<POOL> {
     async fn fresh() -> Result<Self, BoxError> {
         Ok(Self {
             person: Person::new()?,
@@ -36,11 +37,15 @@ impl WorkspaceHarness for GitHarness {
     async fn provider(&self) -> Result<Arc<dyn WorkspaceProvider>, BoxError> {
         let options = WorkspaceOptions::default()
             .patch_limit(self.patch_limit())
+            .pool(POOL)
             .grace(Duration::ZERO);
-        Ok(Arc::new(GitWorkspaces::new(
-            &self.person.open().await?,
-            options,
-        )))
+        let workspaces = GitWorkspaces::new(&self.person.open().await?, options);
+        if POOL > 0 {
+            workspaces
+                .fill_pool(&workspaces.base(&self.target()).await?)
+                .await?;
+        }
+        Ok(Arc::new(workspaces))
     }
 
     fn target(&self) -> Target {
@@ -75,4 +80,10 @@ impl WorkspaceHarness for GitHarness {
     }
 }
 
-pipeline_core::workspace_conformance!(GitHarness);
+mod anew {
+    pipeline_core::workspace_conformance!(super::GitHarness<0>);
+}
+
+mod out_of_the_pool {
+    pipeline_core::workspace_conformance!(super::GitHarness<2>);
+}

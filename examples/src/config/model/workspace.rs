@@ -26,6 +26,8 @@ pub struct WorkspaceSection {
     pub grace: Period,
     /// Further files (globs) whose change makes `after_create` run again.
     pub dependency_files: Vec<String>,
+    /// How many checkouts are kept ready for the next runs while the pipeline works.
+    pub pool: u32,
 }
 
 impl Default for WorkspaceSection {
@@ -35,6 +37,7 @@ impl Default for WorkspaceSection {
             hooks: HooksSection::default(),
             grace: Period::mins(10),
             dependency_files: Vec::new(),
+            pool: 0,
         }
     }
 }
@@ -73,7 +76,7 @@ const fn hook_deadline() -> Period {
 }
 
 /// `[verify]`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VerifySection {
     /// The checks, in order.
@@ -84,6 +87,20 @@ pub struct VerifySection {
     pub keep: Vec<String>,
     /// A patch that does not apply cleanly may be merged three-way.
     pub three_way: bool,
+    /// The most patches that are verified at once; 1 = each by itself.
+    pub batch: u32,
+}
+
+impl Default for VerifySection {
+    fn default() -> Self {
+        Self {
+            commands: Vec::new(),
+            env: Vec::new(),
+            keep: Vec::new(),
+            three_way: false,
+            batch: 1,
+        }
+    }
 }
 
 /// One check.

@@ -1,9 +1,13 @@
-//! Integrate: the one integrator applies and verifies patches one by one, asks for the OK, and lands.
+//! Integrate: the one integrator applies and verifies patches, asks for the OK, and lands.
 
+mod batch;
 mod fence;
 mod land;
 mod queue;
 mod returned;
+mod seal;
+mod submission;
+mod verifying;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -246,3 +246,77 @@ async fn approving_names_what_is_missing_at_once() {
         "{said}"
     );
 }
+
+/// Six patches, of which the fourth breaks the checks.
+async fn one_of_six_is_bad(w: &World) -> Vec<crate::issue::IssueKey> {
+    let mut issues = Vec::new();
+    for n in 0..6 {
+        let path = format!("part{n}/list.php");
+        issues.push(w.started(&path, &[&path]).await);
+        let turn = ScriptedTurn::completes().writes(&path, "mended\n");
+        w.works(if n == 3 {
+            turn.writes("part3/BROKEN", "x").writes("BROKEN", "x")
+        } else {
+            turn
+        });
+        let report = w.dispatch().await;
+        assert!(text(&report).contains("submitted by"), "{}", text(&report));
+    }
+    issues
+}
+
+#[tokio::test]
+async fn a_batch_is_verified_as_a_whole_and_the_bad_patch_alone_goes_back() {
+    for (max_batch, verifications) in [(1, 7), (8, 5)] {
+        let w = World::with(|s| {
+            s.max_batch = max_batch;
+            s.max_issues_per_tick = 50;
+        });
+        let issues = one_of_six_is_bad(&w).await;
+        let report = w.integrate().await;
+        for (n, issue) in issues.iter().enumerate() {
+            let back = w.count(issue, "kind: refused").await;
+            assert_eq!(back, usize::from(n == 3), "{n}: {}", text(&report));
+        }
+        assert_eq!(w.count(&issues[3], "> error: BROKEN is there").await, 1);
+        let review = w.pipeline.review(None).await.expect("review");
+        let candidate = &review[0].candidate;
+        assert_eq!(candidate.commits.len(), 5);
+        assert!(candidate.is_verified() && candidate.sealed);
+        let runs = w.verified.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(runs, verifications, "batches of at most {max_batch}");
+        w.approve(&[]).await;
+        w.integrate().await;
+        assert_eq!(w.repository.log(&main_branch()).len(), 6);
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_integrator_had_not_verified_is_nobody_elses_fault() {
+    let w = World::new();
+    let bad = w.started("T", &[MENUS]).await;
+    w.works(
+        ScriptedTurn::completes()
+            .writes(MENUS, "mended\n")
+            .writes("BROKEN", "x"),
+    );
+    w.dispatch().await;
+    // As after a kill between joining and verifying.
+    let integrator = w.pipeline.integrator.clone().expect("configured");
+    let crate::integrate::OpenOutcome::Opened(mut session) =
+        integrator.open(&main_branch()).await.expect("opens")
+    else {
+        panic!("nobody else has it");
+    };
+    let locks = w.pipeline.settled_locks(&*session).await.expect("read");
+    let h = locks.state.live(locks.date).next().expect("submitted");
+    let patch = h.submitted.clone().expect("submitted");
+    let submission = w.pipeline.submission(&locks, h, &patch).await;
+    let submission = submission.expect("read").expect("kept");
+    session.apply(&submission, &[]).await.expect("applied");
+    drop(session);
+    let good = submitted(&w, ORDERS).await;
+    w.integrate().await;
+    assert_eq!(w.count(&bad, "kind: refused").await, 1);
+    assert_eq!(w.count(&good, "kind: refused").await, 0);
+}

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -62,13 +64,14 @@ pub(super) struct World {
     pub(super) other: Arc<ScriptedAgent>,
     pub(super) gate: MemoryGate,
     pub(super) told: Arc<Told>,
+    pub(super) verified: Arc<AtomicUsize>,
     pub(super) pipeline: Pipeline,
     _folder: tempfile::TempDir,
 }
 
 /// Fails if a file `BROKEN` lies in the tree.
 #[derive(Debug)]
-struct NoBrokenFile;
+struct NoBrokenFile(Arc<AtomicUsize>);
 
 #[async_trait]
 impl Verifier for NoBrokenFile {
@@ -81,6 +84,7 @@ impl Verifier for NoBrokenFile {
     }
 
     async fn verify(&self, request: &VerifyRequest) -> Result<Verification, VerifyError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
         if request.root.join("BROKEN").exists() {
             return Ok(Verification::Failed {
                 command: "test".into(),
@@ -167,6 +171,7 @@ impl World {
         }));
         let other = Arc::new(ScriptedAgent::new("carl"));
         let told = Arc::new(Told::default());
+        let verified = Arc::new(AtomicUsize::new(0));
         let gate = MemoryGate::new();
         let integrator = Integrator {
             name: "main-bob".into(),
@@ -215,7 +220,7 @@ impl World {
             .with_runner(Arc::new(runner))
             .with_workspaces(workspaces)
             .with_integrator(Arc::new(integrator))
-            .with_verifier(Arc::new(NoBrokenFile))
+            .with_verifier(Arc::new(NoBrokenFile(Arc::clone(&verified))))
             .with_conflicts(conflicts)
             .with_gate(Arc::new(gate.clone()))
             .build();
@@ -231,6 +236,7 @@ impl World {
             other,
             gate,
             told,
+            verified,
             pipeline,
             _folder,
         }
