@@ -49,7 +49,7 @@ async fn a_usage_limit_pauses_the_agent_for_every_process_until_a_person_takes_i
         .ended(0)
         .says("agent agent goes on");
     world
-        .run(&["dispatch", &key, "--again"])
+        .run(&["dispatch", &key])
         .await
         .ended(0)
         .says("submitted");
