@@ -126,7 +126,7 @@ pub struct InitArguments {
     /// The address of the project on a server, as people open it; or `env:NAME`, the variable that holds it.
     #[arg(long, value_name = "URL")]
     pub project: Option<String>,
-    /// The variable that holds the tracker's credential; default: GITLAB_API_TOKEN and the like.
+    /// The variable that holds the tracker's credential; default for GitLab: GITLAB_API_TOKEN.
     #[arg(long, value_name = "NAME")]
     pub token_env: Option<String>,
     /// The agent's command, quoted as in a shell: "my-agent --quiet".

@@ -128,7 +128,8 @@ impl Tracker for GitLabTracker {
             .query("activity_filter", "only_comments")
             .query("per_page", PAGE);
         let request = self.of_issue(request, key, ["notes"]).await?;
-        let Reply { value, date } = self.all(request, |note: &wire::Note| note.id).await?;
+        let notes = self.all(request, |note: &wire::Note| note.id).await;
+        let Reply { value, date } = self.certain(key, notes).await?;
         // Older instances do not know the filter.
         let notes = value.into_iter().filter(|note| !note.system);
         let mut thread: Vec<Comment> = notes.filter_map(wire::Note::comment).collect();
@@ -143,13 +144,11 @@ impl Tracker for GitLabTracker {
             self.of_issue(request.query("per_page", PAGE), key, [what])
         };
         let labels = events("resource_label_events").await?;
-        let labels = self
-            .all(labels, |event: &wire::LabelEvent| event.id)
-            .await?;
+        let labels = self.all(labels, |event: &wire::LabelEvent| event.id).await;
+        let labels = self.certain(key, labels).await?;
         let states = events("resource_state_events").await?;
-        let states = self
-            .all(states, |event: &wire::StateEvent| event.id)
-            .await?;
+        let states = self.all(states, |event: &wire::StateEvent| event.id).await;
+        let states = self.certain(key, states).await?;
         // After the events, so that no comment from before one of them is missing.
         let thread = if labels.value.is_empty() && states.value.is_empty() {
             Vec::new()
@@ -273,11 +272,36 @@ impl GitLabTracker {
             .query("with_labels_details", true)
             .query("scope", "all");
         let request = self.of_project(request, ["issues"]).await?;
-        let (rows, answer) = self.client.read_json::<Vec<wire::Issue>>(&request).await?;
+        let read = self.client.read_json::<Vec<wire::Issue>>(&request).await;
+        let (rows, answer) = read.map_err(|error| match error {
+            // That there is no list of issues says nothing about this one.
+            TrackerError::NotFound { tracker, .. } => TrackerError::PermissionDenied {
+                tracker,
+                operation: "see the issues of the project".to_owned(),
+            },
+            other => other,
+        })?;
         match rows.into_iter().find(|row| row.iid == iid) {
             Some(row) => Ok(answer.reply(row)),
             None => Err(missing(key)),
         }
+    }
+
+    /// Takes "not found" for what it says only if the issue itself is not there: GitLab says the same where a permission is
+    /// missing, and whoever believes it forgets the issue.
+    async fn certain<T>(
+        &self,
+        key: &IssueKey,
+        read: Result<T, TrackerError>,
+    ) -> Result<T, TrackerError> {
+        if let Err(TrackerError::NotFound { .. }) = read {
+            self.row(key).await?;
+            return Err(TrackerError::PermissionDenied {
+                tracker: NAME.to_owned(),
+                operation: format!("read all of issue {key}, which it can see"),
+            });
+        }
+        read
     }
 
     /// Lists issues, by keyset where the instance can.

@@ -467,6 +467,31 @@ async fn an_edited_note_says_so_and_a_hidden_issue_is_not_found() {
     }
 }
 
+#[tokio::test]
+async fn what_is_refused_as_not_found_is_not_taken_for_gone_while_the_issue_is_there() {
+    let w = World::new();
+    let (_, key) = w.filed();
+    w.tracker.issue(&key).await.unwrap();
+    for part in [
+        "notes",
+        "resource_label_events",
+        "resource_state_events",
+        "issues",
+    ] {
+        let last = move |r: &crate::fake::FakeRequest| r.segments.last().is_some_and(|s| s == part);
+        w.server.faults().when(1, Fault::NotFound, last);
+        let refused = match part {
+            "notes" => w.tracker.comments(&key).await.map(drop),
+            "issues" => w.tracker.issue(&key).await.map(drop),
+            _ => w.tracker.history(&key).await.map(drop),
+        };
+        assert!(
+            matches!(refused, Err(TrackerError::PermissionDenied { .. })),
+            "{part}: {refused:?}"
+        );
+    }
+}
+
 mod recorded {
     //! What others recorded or copied from GitLab's documentation: every file decodes, and stays decodable when it is
     //! bent as services bend things.
