@@ -40,12 +40,11 @@ pub struct Place {
         long,
         global = true,
         value_name = "FILE",
-        env = "ISSUE_PIPELINE_CONFIG",
-        conflicts_with = "tracker"
+        env = "ISSUE_PIPELINE_CONFIG"
     )]
     pub config: Option<PathBuf>,
-    /// The embedded tracker, without a configuration.
-    #[arg(long, global = true, value_enum, requires = "dir")]
+    /// The embedded tracker in --dir, whatever the configuration says.
+    #[arg(long, global = true, value_enum)]
     pub tracker: Option<Embedded>,
     /// The embedded tracker's own folder, made if it is missing.
     #[arg(long, global = true, value_name = "DIR")]

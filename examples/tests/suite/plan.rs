@@ -17,7 +17,7 @@ async fn run(world: &World, directory: &Path, arguments: &[&str]) -> Done {
 
 /// Runs a command with the embedded tracker in the tree.
 async fn local(world: &World, arguments: &[&str]) -> Done {
-    let all = [arguments, &["--tracker", "local", "--dir", "tracker"]].concat();
+    let all = [&["--tracker", "local", "--dir", "tracker"], arguments].concat();
     run(world, &world.repo(), &all).await
 }
 

@@ -37,6 +37,8 @@ const LOG: &str = "log.jsonl";
 const NEW_LOG: &str = "log.jsonl.new";
 const LOCK: &str = "lock";
 const FILES: &str = "files";
+/// Journal and lock of the plan sync, which may stand beside the log.
+const PLAN_SYNC: &str = "plan-sync.";
 
 const RESTORE: &str = "undo the change or restore the folder from a backup (nothing was written)";
 
@@ -259,7 +261,8 @@ fn refuse_foreign(dir: &Path) -> Result<(), LocalError> {
     };
     for entry in entries {
         let name = entry.map_err(LocalError::io("list", dir))?.file_name();
-        if ![LOG, NEW_LOG, LOCK, FILES].iter().any(|own| name == *own) {
+        let own = [LOG, NEW_LOG, LOCK, FILES].iter().any(|own| name == *own);
+        if !own && !name.to_string_lossy().starts_with(PLAN_SYNC) {
             return Err(LocalError::Refused(format!(
                 "begin in {}, which is not empty: name a folder of its own",
                 dir.display()
