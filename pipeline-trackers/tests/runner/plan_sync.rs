@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pipeline_core::clock::Clock;
 use pipeline_core::clock::SystemClock;
@@ -24,9 +25,12 @@ use pipeline_trackers::backlog::BacklogAddress;
 use pipeline_trackers::backlog::BacklogCredential;
 use pipeline_trackers::backlog::BacklogOptions;
 use pipeline_trackers::backlog::BacklogTracker;
+use pipeline_trackers::fake::FakeGitLab;
 use pipeline_trackers::fake::FakeServer;
 use pipeline_trackers::fake::backlog::FakeBacklog;
 use pipeline_trackers::fake::backlog::KEY;
+use pipeline_trackers::gitlab::GitLabOptions;
+use pipeline_trackers::gitlab::GitLabTracker;
 use pipeline_trackers::local::Actor;
 use pipeline_trackers::local::LocalStatuses;
 use pipeline_trackers::local::LocalTracker;
@@ -183,6 +187,29 @@ async fn on_backlog() {
     );
     println!(
         "requests on the Backlog fake, four looks and two applies: {}",
+        server.log().len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_gitlab() {
+    let start = Timestamp::parse("2026-03-01T09:00:00Z").unwrap();
+    let clock = Arc::new(ScriptedClock::jumping(start));
+    let fake = FakeGitLab::new(Arc::clone(&clock) as _);
+    let server = FakeServer::start(fake).unwrap();
+    let options = GitLabOptions::new(server.service().project_url(&server.url()));
+    let token = Secret::new(FakeGitLab::TOKEN);
+    let tracker = GitLabTracker::with_clock(options.settle(Duration::ZERO), token, clock).unwrap();
+    let tracker: Arc<dyn Tracker> = Arc::new(tracker);
+    let writes = || server.log().count(|r| r.is_write());
+    // A request per issue, label and milestone, and no other that writes; a second run makes none.
+    let names = 2 * PHASES;
+    assert_eq!(
+        a_roadmap_of_a_real_size(tracker, writes).await,
+        [PHASES * ITEMS + names, 0]
+    );
+    println!(
+        "requests on the GitLab fake, four looks and two applies: {}",
         server.log().len()
     );
 }
