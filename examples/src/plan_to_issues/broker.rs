@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pipeline_core::plan::DiskFiles;
 use pipeline_core::plan::PlanError;
-use pipeline_core::plan::PlanFiles;
+use pipeline_core::plan::PlanFiles as _;
 use pipeline_core::process::Capture;
 use pipeline_core::process::ProcessReport;
 use pipeline_core::process::ProcessSpec;
@@ -111,9 +111,7 @@ pub(super) async fn run(setting: &Setting, arguments: &BrokerArguments) -> Resul
 fn close_memory() {
     use rustix::process::DumpableBehavior;
     // Where the system refuses, the command is as confined as it says it is.
-    drop(rustix::process::set_dumpable_behavior(
-        DumpableBehavior::NotDumpable,
-    ));
+    let _refused = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Other systems show a process's memory and environment to its parent and to root only.
