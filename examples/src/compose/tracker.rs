@@ -7,6 +7,13 @@ use std::time::Duration;
 use pipeline_core::secret::Secret;
 use pipeline_core::tracker::Tracker;
 use pipeline_trackers::ConnectionOptions;
+use pipeline_trackers::backlog::BacklogAddress;
+use pipeline_trackers::backlog::BacklogCredential;
+use pipeline_trackers::backlog::BacklogOptions;
+use pipeline_trackers::backlog::BacklogStatuses;
+use pipeline_trackers::backlog::BacklogTracker;
+use pipeline_trackers::backlog::NewIssues;
+use pipeline_trackers::backlog::TextMode;
 use pipeline_trackers::finding::Probe;
 use pipeline_trackers::gitlab::GitLabOptions;
 use pipeline_trackers::gitlab::GitLabStatuses;
@@ -17,6 +24,7 @@ use url::Url;
 
 use super::ComposeError;
 use crate::config::AddressSource;
+use crate::config::model::BacklogText;
 use crate::config::model::TrackerKind;
 use crate::config::model::TrackerSection;
 use crate::surroundings::Surroundings;
@@ -58,6 +66,7 @@ pub(crate) async fn open(
             })
         }
         TrackerKind::Gitlab => gitlab(Server::of(workplace, around).await?),
+        TrackerKind::Backlog => backlog(Server::of(workplace, around).await?),
     }
 }
 
@@ -81,6 +90,50 @@ fn gitlab(server: Server<'_>) -> Result<OpenTracker, ComposeError> {
     }
     let tracker =
         GitLabTracker::new(options, server.token.clone()).map_err(ComposeError::Tracker)?;
+    Ok(OpenTracker {
+        shown: tracker.identity(),
+        probe: Some(Arc::new(tracker.clone())),
+        tracker: Arc::new(tracker),
+        secrets: vec![server.token],
+    })
+}
+
+fn backlog(server: Server<'_>) -> Result<OpenTracker, ComposeError> {
+    let section = &server.section.backlog;
+    let names = &server.section.statuses;
+    let address: BacklogAddress =
+        server
+            .project
+            .as_str()
+            .parse()
+            .map_err(|source| ComposeError::Unusable {
+                what: "[tracker] project".to_owned(),
+                source: Some(Box::new(source)),
+            })?;
+    let priorities = section.priorities.iter();
+    let new_issues = NewIssues {
+        kind: section.issue_type.clone(),
+        category: section.category.clone(),
+        priorities: priorities
+            .filter_map(|(number, name)| Some((number.parse().ok()?, name.clone())))
+            .collect(),
+        priority: section.priority.clone(),
+    };
+    let credential = BacklogCredential::ApiKey(server.token.clone());
+    let options = BacklogOptions::new(address, credential)
+        .statuses(BacklogStatuses::new(
+            &names.open,
+            &names.spec_review,
+            &names.in_progress,
+        ))
+        .text(match section.text {
+            BacklogText::Markdown => TextMode::Markdown,
+            BacklogText::Backlog => TextMode::Classic,
+        })
+        .new_issues(new_issues)
+        .settle(server.settle)
+        .connection(server.connection);
+    let tracker = BacklogTracker::new(options).map_err(ComposeError::Tracker)?;
     Ok(OpenTracker {
         shown: tracker.identity(),
         probe: Some(Arc::new(tracker.clone())),

@@ -169,7 +169,7 @@ zebra = 1
 #[test]
 fn a_wrong_value_is_told_with_its_line() {
     assert_snapshot!(problems("[limits]\nattempts = \"three\"\n"), @r#"line 2: invalid type: string "three", expected u32"#);
-    assert_snapshot!(problems("[tracker]\nkind = \"locl\"\n"), @"line 2: unknown variant `locl`, expected `local` or `gitlab`");
+    assert_snapshot!(problems("[tracker]\nkind = \"locl\"\n"), @"line 2: unknown variant `locl`, expected one of `local`, `gitlab`, `backlog`");
     assert_snapshot!(problems("[schedule.triage]\nevery = \"soon\"\n"), @"line 2: `soon` is not a length of time: write it like 15m, 1h 30m or 90s");
     assert_snapshot!(problems("[schedule.triage]\nactive = \"9-5\"\n"), @"line 2: `9-5` are no active hours: write them like 07:00-21:00, or always");
     assert_snapshot!(problems("[sandbox]\nwrapper = \"firejail\"\n"), @r#"line 2: a wrapper is "auto", "none" or a command: ["program", "argument"]"#);

@@ -36,6 +36,12 @@ pub(super) fn contradictions(config: &Config) -> Found {
 
 fn tracker(config: &Config, found: &mut Found) {
     let tracker = &config.tracker;
+    for number in tracker.backlog.priorities.keys() {
+        if number.parse::<i64>().is_err() {
+            let what = format!("`{}` is no number a plan can give", escape(number));
+            found.push(("tracker.backlog.priorities", what));
+        }
+    }
     if tracker.kind == TrackerKind::Local {
         return;
     }

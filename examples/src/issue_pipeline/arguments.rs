@@ -436,7 +436,8 @@ fn tracker_kind(text: &str) -> Result<TrackerKind, String> {
     match text {
         "local" => Ok(TrackerKind::Local),
         "gitlab" => Ok(TrackerKind::Gitlab),
-        _ => Err("there are: local, gitlab".to_owned()),
+        "backlog" => Ok(TrackerKind::Backlog),
+        _ => Err("there are: local, gitlab, backlog".to_owned()),
     }
 }
 

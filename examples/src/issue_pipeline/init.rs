@@ -331,6 +331,7 @@ fn tracker(arguments: &InitArguments, draft: &mut Draft) -> Result<(), String> {
     let (kind, variable, statuses) = match arguments.tracker {
         TrackerKind::Local => return draft.set("tracker", "kind", "local"),
         TrackerKind::Gitlab => ("gitlab", "GITLAB_API_TOKEN", GITLAB_STATUSES),
+        TrackerKind::Backlog => ("backlog", "BACKLOG_API_KEY", BACKLOG_STATUSES),
     };
     let project = arguments.project.as_deref();
     let project = project.ok_or("name the project: --project URL, as people open it")?;
@@ -352,6 +353,9 @@ fn tracker(arguments: &InitArguments, draft: &mut Draft) -> Result<(), String> {
 
 /// Scoped labels, so that paid instances keep one of them on an issue by themselves.
 const GITLAB_STATUSES: [&str; 3] = ["status::open", "status::spec review", "status::in progress"];
+
+/// The service's own English spelling of its built-in ones, and the one a team adds.
+const BACKLOG_STATUSES: [&str; 3] = ["Open", "Spec/log review", "In Progress"];
 
 fn in_variable(name: &str) -> Value {
     let mut table = InlineTable::new();

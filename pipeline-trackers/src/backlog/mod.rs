@@ -27,6 +27,7 @@ mod hint;
 mod history;
 mod oauth;
 mod options;
+mod probe;
 mod read;
 mod seam;
 mod service;

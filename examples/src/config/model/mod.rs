@@ -51,6 +51,8 @@ pub use self::repository::Unclassified;
 pub use self::schedule::NotifySection;
 pub use self::schedule::ScheduleSection;
 pub use self::schedule::StageSection;
+pub use self::tracker::BacklogSection;
+pub use self::tracker::BacklogText;
 pub use self::tracker::GitlabSection;
 pub use self::tracker::ScopeSection;
 pub use self::tracker::StatusNames;

@@ -1,5 +1,6 @@
 //! `[tracker]` and `[scope]`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pipeline_core::issue::AccountRef;
@@ -41,6 +42,8 @@ pub struct TrackerSection {
     pub statuses: StatusNames,
     /// What only GitLab has.
     pub gitlab: GitlabSection,
+    /// What only Backlog has.
+    pub backlog: BacklogSection,
 }
 
 impl Default for TrackerSection {
@@ -58,6 +61,7 @@ impl Default for TrackerSection {
             settle: None,
             statuses: StatusNames::default(),
             gitlab: GitlabSection::default(),
+            backlog: BacklogSection::default(),
         }
     }
 }
@@ -71,6 +75,8 @@ pub enum TrackerKind {
     Local,
     /// A project on a GitLab instance.
     Gitlab,
+    /// A project of a Backlog space.
+    Backlog,
 }
 
 /// `[tracker.statuses]`
@@ -108,6 +114,33 @@ pub struct GitlabSection {
     pub internal_notes: bool,
     /// Issues we create are for members only.
     pub confidential: bool,
+}
+
+/// `[tracker.backlog]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BacklogSection {
+    /// How the project shows texts.
+    pub text: BacklogText,
+    /// The issue type of issues we create; the project's first otherwise.
+    pub issue_type: Option<String>,
+    /// A category that issues we create get.
+    pub category: Option<String>,
+    /// The priority, by its name in the space, of issues we create without one.
+    pub priority: Option<String>,
+    /// Priorities by name for the numbers a plan gives.
+    pub priorities: BTreeMap<String, String>,
+}
+
+/// The markup of a project's texts, in the service's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BacklogText {
+    /// Markdown.
+    #[default]
+    Markdown,
+    /// The service's older notation.
+    Backlog,
 }
 
 /// `[scope]`
