@@ -320,6 +320,8 @@ impl<'s> Walk<'s> {
     }
 
     fn marker(&mut self, checked: bool, range: Range<usize>) {
+        // The parser counts the space before a box as part of it; the box itself is three bytes.
+        let range = range.end.saturating_sub(3)..range.end;
         let is_code = self
             .open
             .last()
