@@ -282,7 +282,7 @@ pub(crate) async fn until<T>(what: &str, mut there: impl FnMut() -> Option<T>) -
         }
     };
     let found = tokio::time::timeout(CEILING, looking).await;
-    found.unwrap_or_else(|_| panic!("it never came true that {what}"))
+    found.expect(what)
 }
 
 /// The model's answer to a triage task.
