@@ -1,12 +1,18 @@
 //! The durable list of what is about to happen and what has happened, one sync before each outside effect.
 
+mod aloud;
+mod file;
+
 use std::fmt::Debug;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use serde::Deserialize;
 use serde::Serialize;
+
+pub use self::aloud::aloud;
+pub use self::aloud::still_open;
+pub use self::file::FileJournal;
 
 use crate::BoxError;
 use crate::agent::RunId;
@@ -16,8 +22,6 @@ use crate::issue::CommentId;
 use crate::issue::EventId;
 use crate::issue::IssueKey;
 pub use crate::line_log::Line;
-use crate::line_log::LineLog;
-use crate::line_log::LogError;
 use crate::process::ProcessIdentity;
 use crate::workspace::PatchId;
 use crate::workspace::Workspace;
@@ -37,6 +41,9 @@ pub enum Record {
         kind: String,
         /// The exact body, so that the same memo can be posted again.
         body: String,
+        /// The process that posts it, where the system tells.
+        #[serde(default)]
+        owner: Option<ProcessIdentity>,
     },
     /// It was posted and seen.
     PostDone {
@@ -116,6 +123,11 @@ pub enum Record {
         /// Whether it landed.
         landed: bool,
     },
+    /// The journal was rotated: what was over before this record lies in the file beside it, `journal.old`.
+    Rotated {
+        /// The last record of the old file.
+        after: u64,
+    },
     /// A shipping command is about to run.
     ShipIntent {
         /// The commit.
@@ -177,10 +189,10 @@ pub trait Journal: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`JournalError`]; the outside effect must not happen then.
     fn append(&self, at: Timestamp, record: &Record) -> Result<u64, JournalError>;
-    /// Returns every record, oldest first.
+    /// Returns every record, oldest first; after a rotation only those that were not over then, and all since.
     ///
     /// # Errors
-    /// [`JournalError::Damaged`] if anything but the tail is broken.
+    /// [`JournalError::Damaged`] if anything but a torn tail is broken.
     fn entries(&self) -> Result<Vec<Entry>, JournalError>;
 }
 
@@ -199,8 +211,8 @@ pub enum JournalError {
         #[source]
         source: BoxError,
     },
-    /// A record that is not the last one is broken.
-    #[error("the journal {path} is damaged at record {record} ({reason}): nothing is started until a person has looked; move the file aside to begin a new one", path = path.display())]
+    /// A whole record is broken. Only a record that was never written to its end is cut off.
+    #[error("the journal {path} is damaged at record {record} ({reason}): nothing is started until a person has looked; move the file aside to begin a new one: then what ran is waited for until its lease ends", path = path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -209,60 +221,6 @@ pub enum JournalError {
         /// What is wrong.
         reason: &'static str,
     },
-}
-
-impl From<LogError> for JournalError {
-    fn from(e: LogError) -> Self {
-        match e {
-            LogError::Io {
-                path,
-                operation,
-                source,
-            } => Self::Io {
-                path,
-                operation,
-                source,
-            },
-            LogError::Damaged {
-                path,
-                record,
-                reason,
-            } => Self::Damaged {
-                path,
-                record,
-                reason,
-            },
-        }
-    }
-}
-
-/// A journal in a file of JSON lines: `<checksum> <json>`, the checksum over sequence and content.
-#[derive(Debug)]
-pub struct FileJournal(LineLog<Record>);
-
-impl FileJournal {
-    /// Opens or creates the journal; a torn record at the tail is cut off.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let journal = Self(LineLog::open(path)?);
-        let _entries = journal.entries()?;
-        Ok(journal)
-    }
-}
-
-impl Journal for FileJournal {
-    fn append(&self, at: Timestamp, record: &Record) -> Result<u64, JournalError> {
-        self.0.locked("written", |log| {
-            let _others = log.fresh()?;
-            Ok(log.append(at, record.clone())?)
-        })
-    }
-
-    fn entries(&self) -> Result<Vec<Entry>, JournalError> {
-        self.0.locked("read", |log| Ok(log.all()?))
-    }
 }
 
 /// A journal in memory, for tests and for pipelines that run once.
@@ -296,94 +254,4 @@ impl Journal for MemoryJournal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(n: u64) -> Record {
-        Record::PostDone {
-            nonce: format!("n{n}"),
-            comment: CommentId(n),
-        }
-    }
-
-    fn written(n: u64) -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().expect("temp dir");
-        let path = dir.path().join("journal");
-        let journal = FileJournal::open(&path).expect("opens");
-        for i in 1..=n {
-            assert_eq!(
-                journal
-                    .append(Timestamp::EPOCH, &record(i))
-                    .expect("appends"),
-                i
-            );
-        }
-        (dir, path)
-    }
-
-    #[test]
-    fn cut_at_every_byte_it_keeps_every_whole_record_and_goes_on() {
-        let (_dir, path) = written(3);
-        let whole = std::fs::read(&path).expect("reads");
-        for cut in 0..=whole.len() {
-            std::fs::write(&path, &whole[..cut]).expect("writes");
-            let complete = whole[..cut].iter().filter(|b| **b == b'\n').count() as u64;
-            let journal = FileJournal::open(&path).expect("opens");
-            assert_eq!(
-                journal.entries().expect("reads").len() as u64,
-                complete,
-                "cut at {cut}"
-            );
-            assert_eq!(
-                journal
-                    .append(Timestamp::EPOCH, &record(9))
-                    .expect("appends"),
-                complete + 1
-            );
-            let entries = FileJournal::open(&path)
-                .expect("opens")
-                .entries()
-                .expect("reads");
-            assert_eq!(
-                entries.last().map(|e| &e.record),
-                Some(&record(9)),
-                "cut at {cut}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_flipped_byte_before_the_tail_is_refused_with_its_line() {
-        let (_dir, path) = written(3);
-        let whole = std::fs::read(&path).expect("reads");
-        let second_ends = whole
-            .iter()
-            .enumerate()
-            .filter(|(_, b)| **b == b'\n')
-            .nth(1)
-            .expect("two lines")
-            .0;
-        for at in 0..second_ends {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 1;
-            std::fs::write(&path, &bytes).expect("writes");
-            let error = FileJournal::open(&path).expect_err("damaged");
-            assert!(
-                matches!(error, JournalError::Damaged { record: 1 | 2, .. }),
-                "{at}: {error}"
-            );
-        }
-    }
-
-    #[test]
-    fn two_handles_see_each_others_records() {
-        let (_dir, path) = written(1);
-        let (a, b) = (
-            FileJournal::open(&path).expect("opens"),
-            FileJournal::open(&path).expect("opens"),
-        );
-        assert_eq!(a.append(Timestamp::EPOCH, &record(2)).expect("appends"), 2);
-        assert_eq!(b.append(Timestamp::EPOCH, &record(3)).expect("appends"), 3);
-        assert_eq!(a.entries().expect("reads").len(), 3);
-    }
-}
+mod tests;

@@ -31,6 +31,7 @@ use crate::lock::LockStore;
 use crate::mirror::Mirror;
 use crate::mirror::View;
 use crate::post::Poster;
+use crate::process::ProcessIdentity;
 use crate::protected::ProtectedRules;
 use crate::runner::Runner;
 use crate::secret::Redactor;
@@ -387,6 +388,10 @@ impl Builder {
             clock: Arc::clone(&self.clock),
             redactor: Arc::new(self.redactor),
             most_per_day: self.most_posts_per_day,
+            // Without it a restart cannot tell our runs from a dead process's and waits for the lease to end.
+            owner: ProcessIdentity::of_running(std::process::id())
+                .ok()
+                .flatten(),
         };
         let watermark = self.settings.start.watermark.at;
         let locks = self.locks.unwrap_or_else(|| {

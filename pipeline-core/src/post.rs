@@ -10,6 +10,7 @@ use crate::journal::Journal;
 use crate::journal::JournalError;
 use crate::journal::Record;
 use crate::memo::Memo;
+use crate::process::ProcessIdentity;
 use crate::random;
 use crate::secret::Redactor;
 use crate::status::Transition;
@@ -39,6 +40,8 @@ pub struct Poster {
     pub redactor: Arc<Redactor>,
     /// Most memos of ours in one issue and day.
     pub most_per_day: usize,
+    /// This process, where the system tells: a restart asks whether it still lives.
+    pub owner: Option<ProcessIdentity>,
 }
 
 /// Why a memo was not posted.
@@ -222,6 +225,7 @@ impl Poster {
                 nonce: nonce.clone(),
                 kind: format!("{:?}", memo.kind),
                 body: body.clone(),
+                owner: self.owner.clone(),
             },
         )?;
         Ok((nonce, body))

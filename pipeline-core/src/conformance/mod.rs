@@ -11,6 +11,7 @@ mod case;
 pub mod clock;
 pub mod conflict;
 pub mod failure;
+pub mod faults;
 mod files;
 pub mod gate;
 pub mod integrate;

@@ -266,7 +266,7 @@ pub async fn nothing_of_the_environment_is_seen(
 pub async fn the_digest_changes_with_the_checks_and_only_then(
     harness: &dyn VerifierHarness,
 ) -> Result<(), Violation> {
-    let target = Target::new("main").expect("a branch name");
+    let target = Target::new("main").succeeds("naming a branch")?;
     let digest = |checks: &[Check]| harness.verifier(checks, LONG).commands_digest(&target);
     let (one, two) = (check("a", "true"), check("b", "false"));
     let all = [

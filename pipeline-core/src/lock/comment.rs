@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::fold::Fate;
 use super::fold::LiveClaim;
 use super::fold::TamperedIssue;
 use super::fold::fold;
+use super::record;
 use super::record::Ender;
 use super::record::LockKind;
 use super::record::LockMemo;
@@ -22,15 +24,16 @@ use super::store::LockStore;
 use super::store::LockView;
 use super::store::MARGIN;
 use super::store::WorkLock;
+use super::verdict::Standing;
 use crate::clock::Timestamp;
 use crate::integrate::ClaimRef;
 use crate::issue::Comment;
 use crate::issue::CommentId;
 use crate::issue::IssueKey;
 use crate::journal::Record;
+use crate::memo::Memo;
 use crate::mirror::Mirror;
 use crate::post::Poster;
-use crate::process::ProcessIdentity;
 use crate::protected::Hold;
 use crate::random;
 use crate::report::chain;
@@ -43,22 +46,16 @@ pub struct CommentLocks {
     poster: Poster,
     mirror: Arc<Mirror>,
     watermark: Timestamp,
-    owner: Option<ProcessIdentity>,
 }
 
 impl CommentLocks {
     /// Makes the store. `watermark` is the time `init` wrote: older issues are not read at the first reading.
     #[must_use]
     pub fn new(poster: Poster, mirror: Arc<Mirror>, watermark: Timestamp) -> Self {
-        // Without it a restart cannot tell our runs from a dead process's and waits for the lease to end.
-        let owner = ProcessIdentity::of_running(std::process::id())
-            .ok()
-            .flatten();
         Self {
             poster,
             mirror,
             watermark,
-            owner,
         }
     }
 
@@ -86,6 +83,7 @@ impl CommentLocks {
                     issue: key.clone(),
                     comment: CommentId(0),
                     reason: format!("it cannot be read: {reason}"),
+                    blocks_all: false,
                 });
             }
             memos.extend(locks);
@@ -124,7 +122,11 @@ impl CommentLocks {
         kind: &LockKind,
         text: String,
     ) -> Result<Comment, LockError> {
-        let memo = LockMemo::memo(issue, nonce, kind, text);
+        self.send(issue, LockMemo::memo(issue, nonce, kind, text))
+            .await
+    }
+
+    async fn send(&self, issue: &IssueKey, memo: Memo) -> Result<Comment, LockError> {
         let reply = self
             .poster
             .post(issue, memo)
@@ -161,39 +163,40 @@ impl CommentLocks {
     }
 
     /// Decides what became of one posted claim in a reading after the settle.
-    fn judge(&self, read: &LockView, request: &LockRequest, id: CommentId) -> Judgement {
+    fn judge(read: &LockView, request: &LockRequest, nonce: &str) -> Judgement {
         if let Some(t) = read.distrust(&request.issue) {
             return Judgement::Tampered(t.reason.clone());
         }
-        let Some(live) = read.state.live_claim(id, read.date) else {
-            return Judgement::Lost;
-        };
         let current = read
             .view
             .issues
             .get(&request.issue)
             .and_then(|m| m.current_round());
-        if current == Some(request.claim.round) {
-            Judgement::Won(Box::new(live.clone()))
-        } else {
-            Judgement::NotCurrent
-        }
+        let standing = read
+            .state
+            .standing(nonce, request.claim.round, current, read.date);
+        Judgement::Stands(standing)
     }
 }
 
 enum Judgement {
-    Won(Box<LiveClaim>),
-    Lost,
-    NotCurrent,
+    Stands(Standing),
     Tampered(String),
 }
 
 /// A claim that was posted and is waited for.
 struct Posted {
     at: usize,
-    id: CommentId,
     nonce: String,
     sent: Duration,
+}
+
+/// Returns from when on the holder must not work: by its own clock, and no later than others see the lease end.
+///
+/// Both agree unless the server stamped a memo too early; then the stricter answer holds. `asked` is before the reading.
+fn deadline(own: Duration, h: &LiveClaim, asked: Duration, read: &LockView) -> Duration {
+    let theirs = asked + h.end.since(read.date);
+    own.min(theirs).saturating_sub(MARGIN)
 }
 
 fn held_by(h: &LiveClaim, key: &impl std::fmt::Display) -> LockOutcome {
@@ -230,6 +233,15 @@ impl LockStore for CommentLocks {
                 Some(LockOutcome::Tampered {
                     reason: t.reason.clone(),
                 })
+            } else if let Some(t) = before.blocks_all() {
+                Some(LockOutcome::Held {
+                    by: format!(
+                        "comment {} on {} may be a work-start memo and cannot be read ({}): until a person has looked \
+                         it blocks everything",
+                        t.comment, t.issue, t.reason
+                    ),
+                    holder: Some(t.issue.clone()),
+                })
             } else if let Some((h, key, _)) =
                 before.state.blocker(&request.claim.resources, before.date)
             {
@@ -246,7 +258,7 @@ impl LockStore for CommentLocks {
                     issue: request.issue.clone(),
                     nonce: nonce.clone(),
                     run: request.claim.run.clone(),
-                    owner: self.owner.clone(),
+                    owner: self.poster.owner.clone(),
                 })?;
                 // The holder counts from before the first sending.
                 let sent = self.poster.clock.elapsed();
@@ -255,13 +267,8 @@ impl LockStore for CommentLocks {
                     .post(&request.issue, &nonce, &kind, request.text.clone())
                     .await
                 {
-                    Ok(comment) => {
-                        posted.push(Posted {
-                            at,
-                            id: comment.id,
-                            nonce,
-                            sent,
-                        });
+                    Ok(_) => {
+                        posted.push(Posted { at, nonce, sent });
                         None
                     }
                     // One issue that cannot be locked takes nothing from the others.
@@ -272,38 +279,49 @@ impl LockStore for CommentLocks {
         }
         if !posted.is_empty() {
             self.poster.clock.sleep(self.poster.tracker.settle()).await;
+            let asked = self.poster.clock.elapsed();
             let after = self.read_in_full(&own).await?;
             for p in posted {
                 let Some(request) = requests.get(p.at) else {
                     continue;
                 };
-                let outcome = match self.judge(&after, request, p.id) {
-                    Judgement::Won(live) => {
+                let outcome = match Self::judge(&after, request, &p.nonce) {
+                    Judgement::Stands(Standing::Won(live)) => {
+                        let deadline = deadline(p.sent + live.claim.lease, &live, asked, &after);
+                        if deadline <= self.poster.clock.elapsed() {
+                            let why = "By its times this lock ends before anything can begin.";
+                            self.let_go(request, live.id, why).await;
+                            let reason = why.to_owned();
+                            if let Some(slot) = outcomes.get_mut(p.at) {
+                                *slot = Some(LockOutcome::Failed { reason });
+                            }
+                            continue;
+                        }
                         let won = self.record(&Record::ClaimWon {
                             issue: request.issue.clone(),
-                            claim: p.id,
+                            claim: live.id,
                             nonce: p.nonce.clone(),
                             round: request.claim.round,
                             run: request.claim.run.clone(),
-                            owner: self.owner.clone(),
+                            owner: self.poster.owner.clone(),
                         });
                         match won {
                             Ok(()) => LockOutcome::Acquired(Box::new(LockRecord {
                                 issue: request.issue.clone(),
-                                id: p.id,
                                 // After a repost the lowest comment with this nonce is the claim.
+                                id: live.id,
                                 nonce: live.nonce,
-                                deadline: (p.sent + live.claim.lease).saturating_sub(MARGIN),
+                                deadline,
                                 claim: live.claim,
                             })),
                             Err(e) => {
-                                self.let_go(request, p.id, "The win could not be journaled.")
+                                self.let_go(request, live.id, "The win could not be journaled.")
                                     .await;
                                 LockOutcome::Failed { reason: chain(&e) }
                             }
                         }
                     }
-                    Judgement::Lost => after
+                    Judgement::Stands(Standing::Lost) => after
                         .state
                         .blocker(&request.claim.resources, after.date)
                         .map_or_else(
@@ -313,9 +331,9 @@ impl LockStore for CommentLocks {
                             },
                             |(h, key, _)| held_by(h, &key),
                         ),
-                    Judgement::NotCurrent => {
+                    Judgement::Stands(Standing::NotCurrent(live)) => {
                         let why = "The issue left its status while the lock was taken.";
-                        self.let_go(request, p.id, why).await;
+                        self.let_go(request, live.id, why).await;
                         LockOutcome::NotCurrent
                     }
                     Judgement::Tampered(reason) => LockOutcome::Tampered { reason },
@@ -354,14 +372,17 @@ impl LockStore for CommentLocks {
             .await?;
         self.poster.clock.sleep(self.poster.tracker.settle()).await;
         let own = BTreeSet::from([lock.issue().clone()]);
+        let asked = self.poster.clock.elapsed();
         let read = self.read(&own).await?;
         let seen = read
             .view
             .issues
             .get(lock.issue())
             .is_some_and(|m| m.comments.iter().any(|c| c.id == beat.id));
-        let live = read.state.live_claim(lock.id(), read.date).is_some();
-        Ok((seen && live).then(|| (sent + BEAT_LEASE).saturating_sub(MARGIN)))
+        let live = read.state.live_claim(lock.id(), read.date);
+        Ok(live
+            .filter(|_| seen)
+            .map(|h| deadline(sent + BEAT_LEASE, h, asked, &read)))
     }
 
     async fn submit(
@@ -400,9 +421,23 @@ impl LockStore for CommentLocks {
         let already = match how {
             EndKind::Landed { .. } => read.state.has_landed(&claim.issue, claim.round),
             EndKind::Release { .. } | EndKind::Refused { .. } => {
-                read.state.ended(claim.comment).is_some_and(|e| {
-                    !matches!(e.fate, super::fold::Fate::Expired { patch: Some(_), .. })
-                })
+                let over = read
+                    .state
+                    .ended(claim.comment)
+                    .is_some_and(|e| !matches!(e.fate, Fate::Expired { patch: Some(_), .. }));
+                // Only the holder's own word, or the integrator's, says more of a revoked claim.
+                let held = read
+                    .state
+                    .blocking(read.date)
+                    .find(|h| h.id == claim.comment);
+                let again = matches!(
+                    how,
+                    EndKind::Release {
+                        by: Ender::Other,
+                        ..
+                    }
+                );
+                over || (again && held.is_some_and(|h| h.revoked))
             }
         };
         if already {
@@ -426,8 +461,16 @@ impl LockStore for CommentLocks {
                 commit,
             },
         };
-        self.post(&claim.issue, &random::nonce(), &kind, text)
-            .await?;
+        let mut memo = LockMemo::memo(&claim.issue, &random::nonce(), &kind, text);
+        let known = read.view.issues.get(&claim.issue);
+        if matches!(kind, LockKind::Release { .. })
+            && let Some(m) = known.filter(|m| m.lacks(claim_id))
+            && let Some(first) = m.first_read(claim_id)
+        {
+            // Whoever never read the claim learns from its release what it holds until its lease ends.
+            record::carry(&mut memo.fields, first);
+        }
+        self.send(&claim.issue, memo).await?;
         Ok(())
     }
 
@@ -442,3 +485,6 @@ impl LockStore for CommentLocks {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

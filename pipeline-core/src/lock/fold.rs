@@ -9,6 +9,7 @@ use super::record::Claim;
 use super::record::Ender;
 use super::record::LockKind;
 use super::record::LockMemo;
+use crate::agent::RunId;
 use crate::clock::Timestamp;
 use crate::conflict::ConflictKey;
 use crate::conflict::ResourceSet;
@@ -26,6 +27,27 @@ pub const GRACE: Duration = Duration::from_secs(60);
 pub const PARK: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How far ahead of the reply a memo's time counts.
 pub const FUTURE: Duration = Duration::from_secs(60);
+
+/// The spans a fold goes by. Everybody who reads one tracker must go by the same: outside of models, the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How long past its end a claim still blocks.
+    pub grace: Duration,
+    /// How long a submitted claim holds without a beat.
+    pub park: Duration,
+    /// How far ahead of the reply a memo's time counts.
+    pub future: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            grace: GRACE,
+            park: PARK,
+            future: FUTURE,
+        }
+    }
+}
 
 /// Reasons of a release or refusal that cost no attempt.
 pub const FREE_REASONS: [&str; 6] = [
@@ -145,6 +167,8 @@ pub struct TamperedIssue {
     pub comment: CommentId,
     /// What is wrong.
     pub reason: String,
+    /// The comment may be a claim whose resources nobody ever read: it blocks everything.
+    pub blocks_all: bool,
 }
 
 /// Who holds what after all memos.
@@ -153,7 +177,10 @@ pub struct LockState {
     held: BTreeMap<CommentId, LiveClaim>,
     ended: BTreeMap<CommentId, EndedClaim>,
     landed: BTreeSet<(IssueKey, EventId)>,
+    /// How the revoked claims among the held ones were ended.
+    revocations: BTreeMap<CommentId, Fate>,
     future: Vec<TamperedIssue>,
+    terms: Terms,
 }
 
 /// Folds memos into who holds what. `date` is the server's time of the reply they came with.
@@ -161,10 +188,23 @@ pub struct LockState {
 /// The order of the input does not matter; memos are taken by comment id, each nonce at its lowest.
 #[must_use]
 pub fn fold<'a>(memos: impl IntoIterator<Item = &'a LockMemo>, date: Timestamp) -> LockState {
+    fold_under(memos, date, &Terms::default())
+}
+
+/// Folds like [`fold`] with other spans: a model checker needs short ones.
+#[must_use]
+pub fn fold_under<'a>(
+    memos: impl IntoIterator<Item = &'a LockMemo>,
+    date: Timestamp,
+    terms: &Terms,
+) -> LockState {
     let mut sorted: Vec<&LockMemo> = memos.into_iter().collect();
     sorted.sort_by_key(|m| m.id);
-    let latest = date.plus(FUTURE);
-    let mut state = LockState::default();
+    let latest = date.plus(terms.future);
+    let mut state = LockState {
+        terms: *terms,
+        ..LockState::default()
+    };
     let mut seen: HashSet<&str> = HashSet::with_capacity(sorted.len());
     let mut now = Timestamp::EPOCH;
     for memo in sorted {
@@ -176,6 +216,7 @@ pub fn fold<'a>(memos: impl IntoIterator<Item = &'a LockMemo>, date: Timestamp) 
                 issue: memo.issue.clone(),
                 comment: memo.id,
                 reason: "its time lies ahead of the server's".into(),
+                blocks_all: false,
             });
         }
         // Back-dated times do no harm: time only goes on.
@@ -191,19 +232,26 @@ impl LockState {
         let over: Vec<CommentId> = self
             .held
             .values()
-            .filter(|h| now > h.end.plus(GRACE))
+            .filter(|h| self.is_over(h, now))
             .map(|h| h.id)
             .collect();
         for id in over {
             if let Some(h) = self.held.remove(&id) {
                 let (patch, holds) = (h.submitted.clone(), h.holds.clone());
-                self.end(h, Fate::Expired { patch, holds });
+                // What was ended before it ran out has run out as what it was ended as: nobody claims it anew.
+                let fate = self.revocations.remove(&id);
+                self.end(h, fate.unwrap_or(Fate::Expired { patch, holds }));
             }
         }
     }
 
+    fn is_over(&self, h: &LiveClaim, now: Timestamp) -> bool {
+        now > h.end.plus(self.terms.grace)
+    }
+
     fn end(&mut self, h: LiveClaim, fate: Fate) {
         let id = h.id;
+        self.revocations.remove(&id);
         let ended = EndedClaim {
             issue: h.issue,
             id,
@@ -283,7 +331,7 @@ impl LockState {
                 h.submitted = Some(patch.clone());
                 h.submitted_at = Some(now);
                 h.holds = holds.to_vec();
-                h.end = now.plus(PARK);
+                h.end = now.plus(self.terms.park);
             }
         } else if let Some(e) = self.ended.get_mut(&claim)
             && let Fate::Expired {
@@ -314,6 +362,7 @@ impl LockState {
                 }
             } else if let Some(h) = self.held.get_mut(&id) {
                 h.revoked = true;
+                self.revocations.insert(id, Fate::Landed);
             }
         }
         if let Some(e) = self.ended.get_mut(&claim).filter(|e| e.issue == *issue) {
@@ -340,14 +389,15 @@ impl LockState {
             if let Some(h) = self.held.remove(&claim) {
                 self.end(h, fate);
             }
-        } else {
+        } else if !h.revoked {
             h.revoked = true;
+            self.revocations.insert(claim, fate);
         }
     }
 
     /// Returns every claim that blocks at `now` (the server's time), revoked ones included, lowest id first.
     pub fn blocking(&self, now: Timestamp) -> impl Iterator<Item = &LiveClaim> {
-        self.held.values().filter(move |h| now <= h.end.plus(GRACE))
+        self.held.values().filter(move |h| !self.is_over(h, now))
     }
 
     /// Returns the claims that are live at `now` (the server's time): held, not expired, not revoked.
@@ -416,7 +466,7 @@ impl LockState {
         let over = self
             .held
             .values()
-            .filter(|h| now > h.end.plus(GRACE))
+            .filter(|h| !h.revoked && self.is_over(h, now))
             .filter_map(|h| {
                 Some(Orphan {
                     issue: h.issue.clone(),
@@ -428,11 +478,15 @@ impl LockState {
             });
         ended
             .chain(over)
-            .filter(|o| !self.has_landed(&o.issue, o.claim.round) && !self.is_claimed_anew(o))
+            .filter(|o| !self.has_landed(&o.issue, o.claim.round) && !self.is_claimed_anew(o, now))
             .collect()
     }
 
-    fn is_claimed_anew(&self, orphan: &Orphan) -> bool {
+    /// Returns whether a later claim speaks for the patch.
+    ///
+    /// One that ended without the patch, because whoever took it died before handing over, does not: the patch would
+    /// be lost with it.
+    fn is_claimed_anew(&self, orphan: &Orphan, now: Timestamp) -> bool {
         let same = |issue: &IssueKey, claim: &Claim| {
             *issue == orphan.issue
                 && claim.round == orphan.claim.round
@@ -442,13 +496,27 @@ impl LockState {
             std::ops::Bound::Excluded(orphan.id),
             std::ops::Bound::Unbounded,
         );
-        self.held
-            .range(after)
-            .any(|(_, h)| same(&h.issue, &h.claim))
-            || self
-                .ended
-                .range(after)
-                .any(|(_, e)| same(&e.issue, &e.claim) && !matches!(e.fate, Fate::Lost { .. }))
+        self.held.range(after).any(|(_, h)| {
+            same(&h.issue, &h.claim) && (h.submitted.is_some() || !self.is_over(h, now))
+        }) || self.ended.range(after).any(|(_, e)| {
+            let answered = match &e.fate {
+                Fate::Lost { .. } => false,
+                Fate::Expired { patch, .. } => patch.is_some(),
+                Fate::Released { reason } => !FREE_REASONS.contains(&reason.as_str()),
+                Fate::TooLate | Fate::Refused { .. } | Fate::Landed => true,
+            };
+            answered && same(&e.issue, &e.claim)
+        })
+    }
+
+    /// Returns the issue and round that a run of ours, or anybody's, was claimed for.
+    #[must_use]
+    pub fn round_of_run(&self, run: &RunId) -> Option<(&IssueKey, EventId)> {
+        let held = self.held.values().map(|h| (&h.issue, &h.claim));
+        let ended = self.ended.values().map(|e| (&e.issue, &e.claim));
+        held.chain(ended)
+            .find(|(_, c)| c.run == *run)
+            .map(|(issue, c)| (issue, c.round))
     }
 
     /// Returns whether a round has landed.

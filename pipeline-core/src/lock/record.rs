@@ -24,6 +24,8 @@ use crate::workspace::Target;
 
 /// Most `files:` lines of a claim; what exceeds them is counted in one more line.
 const MOST_FILES: usize = 200;
+/// Most lines of a claim that is carried by the release that tells of its loss.
+const MOST_CARRIED: usize = 1_000;
 /// Most `hold:` lines of a submission.
 const MOST_HOLDS: usize = 50;
 
@@ -282,6 +284,54 @@ impl LockMemo {
         };
         Memo::new(memo_kind, fields.with("nonce", nonce), text)
     }
+}
+
+/// Adds to a release the claim it is about, whose comment is gone: its time and its text, line by line.
+///
+/// A text that would be too long is left out; then only those who read the claim itself know what it held.
+pub(super) fn carry(fields: &mut Fields, claim: &Comment) {
+    let lines: Vec<&str> = claim.body.split('\n').collect();
+    if lines.len() > MOST_CARRIED {
+        return;
+    }
+    fields.push("claim-time", claim.created.to_string());
+    for line in lines {
+        fields.push("claim-text", encode_value(line.trim_end_matches('\r')));
+    }
+}
+
+/// Returns the comment that a release carries, as it was when it was last seen; `None` if it carries none.
+///
+/// # Errors
+/// What is malformed: the issue is then tampered.
+pub(crate) fn carried(memo: &Memo, by: &Comment) -> Result<Option<Comment>, String> {
+    let f = Reader {
+        fields: &memo.fields,
+    };
+    if memo.kind != MemoKind::WorkStatus
+        || memo.fields.one("kind") != Some("release")
+        || memo.fields.one("claim-time").is_none()
+    {
+        return Ok(None);
+    }
+    let id = f.reference()?;
+    if id >= by.id {
+        return Err("it carries a claim that is younger than itself".into());
+    }
+    let created = f.text("claim-time")?;
+    let created = Timestamp::parse(created).ok_or("`claim-time` is malformed")?;
+    let body: Vec<String> = memo
+        .fields
+        .all("claim-text")
+        .into_iter()
+        .map(|line| decode_value(line).into_owned())
+        .collect();
+    Ok(Some(Comment::new(
+        id,
+        by.author.clone(),
+        body.join("\n"),
+        created,
+    )))
 }
 
 fn claim_fields(issue: &IssueKey, c: &Claim) -> Fields {

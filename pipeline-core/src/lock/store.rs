@@ -101,6 +101,12 @@ impl LockView {
     pub fn distrust(&self, issue: &IssueKey) -> Option<&TamperedIssue> {
         self.tampered.iter().find(|t| t.issue == *issue)
     }
+
+    /// Returns the comment that blocks everything, because it may be a claim that nobody can read, if there is one.
+    #[must_use]
+    pub fn blocks_all(&self) -> Option<&TamperedIssue> {
+        self.tampered.iter().find(|t| t.blocks_all)
+    }
 }
 
 /// How a claim ends.
@@ -203,11 +209,13 @@ pub enum LockError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkLock {
     record: LockRecord,
+    lease: Duration,
 }
 
 impl WorkLock {
     pub(crate) const fn mint(record: LockRecord) -> Self {
-        Self { record }
+        let lease = record.claim.lease;
+        Self { record, lease }
     }
 
     /// Returns the issue.
@@ -246,8 +254,15 @@ impl WorkLock {
         self.record.deadline
     }
 
+    /// Returns how long the lease is that ends [`MARGIN`] after the deadline.
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        self.lease
+    }
+
     pub(crate) const fn extend(&mut self, deadline: Duration) {
         self.record.deadline = deadline;
+        self.lease = BEAT_LEASE;
     }
 
     /// Returns what stands in the trailers.

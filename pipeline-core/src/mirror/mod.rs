@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -21,8 +22,11 @@ use crate::issue::CommentId;
 use crate::issue::EventId;
 use crate::issue::Issue;
 use crate::issue::IssueKey;
+use crate::lock::LockKind;
 use crate::lock::LockMemo;
 use crate::lock::TamperedIssue;
+use crate::lock::carried;
+use crate::memo::MemoKind;
 use crate::status::Status;
 use crate::thread::Protocol;
 use crate::thread::Thread;
@@ -34,6 +38,8 @@ use crate::tracker::StatusEvent;
 use crate::tracker::Tracker;
 use crate::tracker::TrackerError;
 
+/// How often every known issue is read, so that edits and deletions are seen everywhere.
+const FULL_PASS: Duration = Duration::from_secs(24 * 3600);
 /// Most characters of why an issue cannot be read.
 const MOST_REASON: usize = 300;
 
@@ -96,13 +102,19 @@ impl Mirrored {
         let key = &self.issue.key;
         let mut memos = Vec::new();
         let mut tampered = Vec::new();
-        let mut distrust = |comment: CommentId, reason: String| {
+        let in_work = self.is_in(&Status::InProgress);
+        let mut distrust = |comment: &Comment, reason: String, never_read: bool| {
+            // Who cannot tell what a claim holds must take it to hold everything.
+            let is_claim =
+                protocol.markers.kind_of(first_line(&comment.body)) == Some(MemoKind::WorkStart);
             tampered.push(TamperedIssue {
                 issue: key.clone(),
-                comment,
+                comment: comment.id,
                 reason,
+                blocks_all: never_read && is_claim && in_work,
             });
         };
+        let mut restored = Vec::new();
         for c in self
             .comments
             .iter()
@@ -111,27 +123,54 @@ impl Mirrored {
             match protocol.voice(key, c) {
                 Voice::Ours(memo) => match LockMemo::read(key, c, &memo) {
                     Ok(lock) => memos.extend(lock),
-                    Err(reason) => distrust(c.id, reason),
+                    Err(reason) => distrust(c, reason, true),
                 },
-                Voice::Tampered(reason) => distrust(c.id, reason),
+                Voice::Tampered(reason) => distrust(c, reason, true),
                 Voice::Person | Voice::Nobody => {}
             }
         }
         for (id, first) in &self.kept {
-            if let Voice::Ours(memo) = protocol.voice(key, first)
-                && let Ok(Some(lock)) = LockMemo::read(key, first, &memo)
-            {
-                memos.push(lock);
+            if let Voice::Ours(memo) = protocol.voice(key, first) {
+                match LockMemo::read(key, first, &memo) {
+                    Ok(lock) => memos.extend(lock),
+                    Err(reason) => distrust(first, reason, true),
+                }
+                match carried(&memo, first) {
+                    Ok(claim) => restored.extend(claim),
+                    Err(reason) => distrust(first, reason, false),
+                }
             }
             match self.comments.iter().find(|c| c.id == *id) {
                 Some(now) if now.body != first.body || now.author != first.author => {
-                    distrust(*id, "it was edited after it had been posted".into());
+                    distrust(now, "it was edited after it had been posted".into(), false);
                 }
                 Some(_) | None => {}
             }
         }
+        for claim in restored {
+            let known = memos.iter().any(|m| m.id == claim.id);
+            if !known
+                && let Voice::Ours(memo) = protocol.voice(key, &claim)
+                && let Ok(Some(lock)) = LockMemo::read(key, &claim, &memo)
+                && matches!(lock.kind, LockKind::Claim(_))
+            {
+                memos.push(lock);
+            }
+        }
         memos.sort_by_key(|m| m.id);
         (memos, tampered)
+    }
+
+    /// Returns whether the thread can be read and this comment is not in it.
+    #[must_use]
+    pub fn lacks(&self, comment: CommentId) -> bool {
+        !self.gone && !self.comments.iter().any(|c| c.id == comment)
+    }
+
+    /// Returns one of our memos as it was first read.
+    #[must_use]
+    pub fn first_read(&self, comment: CommentId) -> Option<&Comment> {
+        self.kept.get(&comment)
     }
 
     fn keep_memos(&mut self, protocol: &Protocol) {
@@ -189,6 +228,8 @@ struct State {
     issues: BTreeMap<IssueKey, Arc<Mirrored>>,
     unreadable: BTreeMap<IssueKey, Unreadable>,
     mark: Option<ChangeMark>,
+    /// The server's time of the last full pass.
+    full: Option<Timestamp>,
     /// Readings the folder does not have yet, each with what it had when the first of them began.
     unwritten: BTreeMap<IssueKey, Option<Arc<Mirrored>>>,
     /// What became of unreadable issues that the folder does not have yet.
@@ -287,7 +328,14 @@ impl Mirror {
             date,
         } = tracker.changes(mark.as_ref()).await?;
         let mut news = changes.issues;
-        if mark.is_none() || !changes.complete {
+        let full = self
+            .lock()
+            .full
+            .is_none_or(|at| date.since(at) >= FULL_PASS);
+        if full {
+            news.extend(self.lock().issues.keys().cloned());
+        }
+        if mark.is_none() || !changes.complete || full {
             let query = IssueQuery {
                 statuses: Vec::new(),
                 updated_since: Some(watermark),
@@ -311,8 +359,15 @@ impl Mirror {
         }
         if let Some(folder) = folder {
             self.write_mark(folder, &changes.next)?;
+            if full {
+                folder.put_full(date)?;
+            }
         }
         let mut state = self.lock();
+        // A reading that writes nothing leaves the pass to the one that does.
+        if full && (folder.is_some() || self.folder.is_none()) {
+            state.full = Some(date);
+        }
         state.mark = Some(changes.next);
         let reason = |(k, u): (&IssueKey, &Unreadable)| (k.clone(), u.reason.clone());
         Ok(View {
@@ -457,6 +512,10 @@ impl State {
                 .insert(key.clone(), Attempt::Read(date, Some(known)));
         }
     }
+}
+
+fn first_line(body: &str) -> &str {
+    body.lines().next().unwrap_or_default()
 }
 
 /// Returns whether a failure to read one issue says nothing about the others.

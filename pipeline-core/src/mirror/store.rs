@@ -22,6 +22,7 @@ use crate::tracker::TrackerError;
 // None of them ends like an issue's file, whatever an issue is called.
 const MARK: &str = "mark";
 const UNREADABLE: &str = "unreadable";
+const FULL: &str = "full";
 const LOCK: &str = "lock";
 
 /// Why an issue could not be read, and since when nothing is known of it.
@@ -117,6 +118,12 @@ impl Folder {
             .map_err(|e| unusable(&self.0, &e))
     }
 
+    /// Writes when every known issue was last read.
+    pub(super) fn put_full(&self, at: Timestamp) -> Result<(), TrackerError> {
+        self.locked(|| self.write(FULL, at.to_string().as_bytes()))
+            .map_err(|e| unusable(&self.0, &e))
+    }
+
     /// Works while no other process, and no other mirror of this one, does.
     fn locked<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let lock = File::options()
@@ -165,6 +172,8 @@ impl Folder {
 pub(super) fn load(path: &Path, meanwhile: impl FnOnce()) -> Result<State, TrackerError> {
     let mut state = State::default();
     let mark = fs::read_to_string(path.join(MARK)).ok();
+    let full = fs::read_to_string(path.join(FULL)).ok();
+    state.full = full.and_then(|t| Timestamp::parse(&t));
     meanwhile();
     let mut damaged = false;
     match read(&path.join(UNREADABLE)) {

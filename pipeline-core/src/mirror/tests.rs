@@ -1,5 +1,4 @@
 use std::fs;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -9,7 +8,6 @@ use crate::issue::AccountRef;
 use crate::issue::AttachmentId;
 use crate::issue::IssueDraft;
 use crate::issue::IssueRef;
-use crate::lock::LockKind;
 use crate::memo::Markers;
 use crate::memo::SigningKeys;
 use crate::memory::MemoryTracker;

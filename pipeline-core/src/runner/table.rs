@@ -98,6 +98,24 @@ impl RunTable {
         Ok(Begin::Begun(RunGuard { _lock: lock }))
     }
 
+    /// Removes everything known of a run that is over; whether that is safe is for the caller to know.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if it runs, or its folder cannot be removed.
+    pub fn forget(&self, run: &RunId) -> Result<(), RunnerError> {
+        let folder = self.folder(run);
+        if self.is_running(run) {
+            let busy = io::Error::from(io::ErrorKind::ResourceBusy);
+            return Err(failed("remove the folder of the run", &folder, busy));
+        }
+        match fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove the folder of the run", &folder, e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns what was asked, if the run is known.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod conflicts;
 mod dispatch;
 mod integrate;
 mod judge;
+mod recover;
 mod restart;
 mod review;
 mod run;
@@ -19,6 +20,7 @@ mod tests;
 
 pub(crate) use self::collisions::Collisions;
 pub(crate) use self::integrate::FailingBases;
+pub use self::recover::LeftOver;
 pub use self::review::Approve;
 pub use self::review::Review;
 pub use self::status::AgentLine;

@@ -24,6 +24,7 @@ use crate::lock::LockRecord;
 use crate::lock::LockRequest;
 use crate::lock::LockView;
 use crate::lock::WorkLock;
+use crate::lock::is_outdated;
 use crate::pipeline::Pipeline;
 use crate::pipeline::PipelineError;
 use crate::process::EndOutcome;
@@ -339,7 +340,7 @@ impl Pipeline {
         }
     }
 
-    /// Releases claims of issues that left the status or were started anew.
+    /// Releases claims of issues that left the status or were started anew, and claims whose comment is gone.
     ///
     /// The threads were read before status and history, so a claim is never judged by an older status.
     pub(super) async fn end_outdated(&self, locks: &LockView, tick: &mut Tick) {
@@ -347,22 +348,29 @@ impl Pipeline {
             if h.claim.resources.scope().repo != self.settings.repo {
                 continue;
             }
-            let Some(m) = locks.view.issues.get(&h.issue) else {
+            // In a thread that is gone nothing can be said: there the lease ends.
+            let Some(m) = locks.view.issues.get(&h.issue).filter(|m| !m.gone) else {
                 continue;
             };
-            let outdated = match m.current_round() {
-                Some(round) => h.claim.round < round,
-                None => true,
-            };
-            if !outdated {
+            // A claim whose comment is gone blocks on; its release carries it to those who never read it.
+            let settled = locks.date.since(h.posted) > self.tracker.settle();
+            let vanished = settled && m.lacks(h.id) && m.first_read(h.id).is_some();
+            let why = if vanished {
+                "The comment of this claim is gone. What it held stays held until its lease ends."
+            } else if is_outdated(&h.claim, m.current_round()) {
+                "The issue left `In progress` or was started anew."
+            } else {
                 continue;
-            }
+            };
             let how = EndKind::Release {
                 reason: "revoked".into(),
                 by: Ender::Other,
             };
-            let text = "The issue left `In progress` or was started anew.".to_owned();
-            match self.locks.end(&h.claim_ref(), &how, text).await {
+            match self.locks.end(&h.claim_ref(), &how, why.to_owned()).await {
+                Ok(()) if vanished => tick.push(
+                    Some(&h.issue),
+                    done(format!("claim {} released: its comment is gone", h.id)),
+                ),
                 Ok(()) => tick.push(
                     Some(&h.issue),
                     done(format!("claim {} released: the issue moved on", h.id)),

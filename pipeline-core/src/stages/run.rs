@@ -20,6 +20,7 @@ use crate::ledger::Brake;
 use crate::ledger::used;
 use crate::lock::EndKind;
 use crate::lock::Ender;
+use crate::lock::MARGIN;
 use crate::lock::WorkLock;
 use crate::memo::quote;
 use crate::pipeline::Pipeline;
@@ -142,7 +143,7 @@ impl Pipeline {
     /// Inside the last third of the lease a beat that failed is tried again ever sooner, but never in a hurry.
     fn next_look(&self, lock: &WorkLock) -> Duration {
         let left = lock.deadline().saturating_sub(self.clock.elapsed());
-        let until_beat = left.saturating_sub(self.beat_before(lock));
+        let until_beat = self.until_beat(lock);
         let next = if until_beat.is_zero() {
             left / 4
         } else {
@@ -153,9 +154,11 @@ impl Pipeline {
             .min(next.max(Duration::from_secs(1)))
     }
 
-    /// Returns how long before its deadline a lock is renewed: a third of the lease.
-    fn beat_before(&self, lock: &WorkLock) -> Duration {
-        lock.claim().lease / 3
+    /// Returns how long until a lock is renewed: a beat goes out when a third of its lease is left.
+    fn until_beat(&self, lock: &WorkLock) -> Duration {
+        let end = lock.deadline() + MARGIN;
+        let left = end.saturating_sub(self.clock.elapsed());
+        left.saturating_sub(lock.lease() / 3)
     }
 
     /// Looks at the issue, and renews the lock when it is time.
@@ -183,7 +186,7 @@ impl Pipeline {
                 tracing::warn!(issue = %request.issue, %error, "the issue cannot be looked at");
             }
         }
-        if left <= self.beat_before(lock) {
+        if self.until_beat(lock).is_zero() {
             match self.locks.renew(lock).await {
                 Ok(Some(deadline)) => lock.extend(deadline),
                 Ok(None) => return Some(Ended::Lost),

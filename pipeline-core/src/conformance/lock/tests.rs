@@ -123,6 +123,7 @@ impl<S: Setup> LockHarness for MemoryHarness<S> {
             clock: self.clock(),
             redactor: Arc::new(Redactor::default()),
             most_per_day: usize::MAX,
+            owner: None,
         };
         let mirror = Arc::new(Mirror::in_memory());
         let honest = CommentLocks::new(poster, mirror, Timestamp::EPOCH);

@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::RunId;
 use crate::lock::record::tests::claim;
 
 const LEASE: i64 = 1800;
@@ -267,6 +266,63 @@ fn a_patch_that_was_claimed_anew_is_an_orphan_no_more_whatever_becomes_of_it() {
     };
     let landed = [claimed, vec![memo(5, 1, late, landed)]].concat();
     assert_eq!(fold(&landed, at(late)).orphans(at(late)), []);
+}
+
+#[test]
+fn a_new_claim_that_died_before_it_handed_over_leaves_the_patch_an_orphan() {
+    let patch = PatchId::of(b"x");
+    let submit = LockKind::Submit {
+        claim: CommentId(1),
+        patch: patch.clone(),
+        holds: Vec::new(),
+    };
+    let late = LEASE + 100;
+    let anew = Claim {
+        run: RunId::new("run-3").expect("run"),
+        patch: Some(patch.clone()),
+        ..claim("A-1", &["path:a"])
+    };
+    let first = vec![
+        claims(1, 1, 0, &["path:a"]),
+        memo(2, 1, late, submit),
+        memo(3, 1, late, LockKind::Claim(Box::new(anew))),
+    ];
+    assert_eq!(fold(&first, at(late)).orphans(at(late)), []);
+    let over = late + LEASE + 61;
+    let left: Vec<_> = fold(&first, at(over)).orphans(at(over));
+    assert_eq!(left.len(), 1, "by time");
+    let infra = LockKind::Release {
+        claim: CommentId(3),
+        reason: "infra".into(),
+        by: Ender::Run(RunId::new("run-3").expect("run")),
+    };
+    let released = [first, vec![memo(4, 1, late, infra)]].concat();
+    let left = fold(&released, at(late)).orphans(at(late));
+    assert_eq!(left.len(), 1, "by its own word");
+    assert_eq!(left[0].patch, patch);
+}
+
+#[test]
+fn what_was_ended_before_it_ran_out_is_never_claimed_anew() {
+    let submit = LockKind::Submit {
+        claim: CommentId(1),
+        patch: PatchId::of(b"x"),
+        holds: Vec::new(),
+    };
+    let late = LEASE + 100;
+    let memos = [
+        claims(1, 1, 0, &["path:a"]),
+        memo(2, 1, 5, release(1, Ender::Other)),
+        memo(3, 1, late, submit),
+    ];
+    let state = fold(&memos, at(late));
+    assert_eq!(state.orphans(at(late)), []);
+    assert_eq!(
+        state.ended(CommentId(1)).map(|e| &e.fate),
+        Some(&Fate::Released {
+            reason: "failed".into()
+        })
+    );
 }
 
 #[test]

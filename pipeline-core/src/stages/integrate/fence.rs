@@ -80,13 +80,10 @@ impl Pipeline {
         tip: &CommitId,
     ) -> Result<Fenced, PipelineError> {
         let closed = |why: String| Ok(Fenced::Closed(why));
-        let mut oldest = locks.state.bases_of(&claim.issue, claim.round);
-        if oldest.is_empty() {
-            oldest.extend(session.candidate().map(|c| c.base.commit.clone()));
-        }
+        // Without any claim of the round there is no base to stop at: the whole history is searched.
         let search = TrailerSearch {
             tip: tip.clone(),
-            oldest,
+            oldest: locks.state.bases_of(&claim.issue, claim.round),
         };
         for hit in session.trailers(&search).await.map_err(integrate_error)? {
             let named = hit.claims.iter().any(|(_, _, nonce)| *nonce == claim.nonce)
@@ -101,24 +98,15 @@ impl Pipeline {
         if let Some(t) = locks.distrust(&claim.issue) {
             return closed(format!("its memos cannot be trusted: {}", t.reason));
         }
-        if locks.state.has_landed(&claim.issue, claim.round) {
-            return closed("its round has landed".into());
-        }
-        let Some(h) = locks.state.live_claim(claim.comment, locks.date) else {
-            return closed("its claim is no longer live".into());
-        };
-        if h.nonce != claim.nonce || h.submitted.as_ref() != Some(patch) {
-            return closed("its claim was submitted with another patch".into());
-        }
         let current = locks
             .view
             .issues
             .get(&claim.issue)
             .and_then(|m| m.current_round());
-        if current != Some(claim.round) {
-            return closed("its issue left `In progress` or was started anew".into());
+        match locks.state.may_land(claim, patch, current, locks.date) {
+            Ok(()) => Ok(Fenced::Open),
+            Err(why) => closed(why.into()),
         }
-        Ok(Fenced::Open)
     }
 
     /// Says in the thread that a round is in the target, once.

@@ -38,7 +38,7 @@ const MOST_FENCES: u32 = 3;
 
 impl Pipeline {
     /// Completes what a former process began to land, and says in the threads what landed.
-    pub(super) async fn finish_landings(
+    pub(in crate::stages) async fn finish_landings(
         &self,
         session: &mut dyn Integration,
         tick: &mut Tick,

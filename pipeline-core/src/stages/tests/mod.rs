@@ -3,5 +3,8 @@
 mod brakes;
 mod dispatch;
 mod integrate;
+mod machine;
 mod reading;
+mod schedules;
+mod trouble;
 mod world;

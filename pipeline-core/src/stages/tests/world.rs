@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::agent::Confinement;
 use crate::agent::TaskKind;
+use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::conflict::RuleSet;
 use crate::event::Event;
@@ -22,7 +23,11 @@ use crate::gate::GatePlace;
 use crate::gate::Person;
 use crate::issue::AccountRef;
 use crate::issue::IssueKey;
+use crate::journal::Entry;
+use crate::journal::Journal;
+use crate::journal::JournalError;
 use crate::journal::MemoryJournal;
+use crate::journal::Record;
 use crate::lock::Integrator;
 use crate::memo::Markers;
 use crate::memo::SigningKeys;
@@ -45,7 +50,7 @@ use crate::settings::Settings;
 use crate::settings::Slot;
 use crate::status::Status;
 use crate::thread::Protocol;
-use crate::tracker::Tracker as _;
+use crate::tracker::Tracker;
 use crate::verify::Verification;
 use crate::verify::Verifier;
 use crate::verify::VerifyError;
@@ -65,9 +70,64 @@ pub(super) struct World {
     pub(super) gate: MemoryGate,
     pub(super) told: Arc<Told>,
     pub(super) verified: Arc<AtomicUsize>,
+    /// The disk of the journal, which may be full.
+    pub(super) disk: Arc<Disk>,
+    /// The machine's own wall clock, which may be off.
+    pub(super) wall: Arc<Wall>,
     pub(super) pipeline: Pipeline,
+    make: Make,
     _folder: tempfile::TempDir,
 }
+
+/// A journal in memory on a disk that may be full.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    journal: MemoryJournal,
+    pub(super) full: std::sync::atomic::AtomicBool,
+}
+
+impl Journal for Disk {
+    fn append(&self, at: Timestamp, record: &Record) -> Result<u64, JournalError> {
+        if self.full.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(JournalError::Io {
+                path: "journal".into(),
+                operation: "written",
+                source: std::io::Error::from(std::io::ErrorKind::StorageFull).into(),
+            });
+        }
+        self.journal.append(at, record)
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, JournalError> {
+        self.journal.entries()
+    }
+}
+
+/// The machine's clock: the tracker's, off by so many milliseconds of wall time.
+#[derive(Debug)]
+pub(super) struct Wall {
+    tracker: Arc<ScriptedClock>,
+    pub(super) off: std::sync::atomic::AtomicI64,
+}
+
+#[async_trait]
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        let off = self.off.load(std::sync::atomic::Ordering::SeqCst);
+        Timestamp::from_millis(self.tracker.now().as_millis() + off)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.tracker.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.tracker.sleep(duration).await;
+    }
+}
+
+/// Makes the pipeline of one more process on the same machine.
+type Make = Box<dyn Fn(Arc<dyn Tracker>) -> Pipeline + Send + Sync>;
 
 /// Fails if a file `BROKEN` lies in the tree.
 #[derive(Debug)]
@@ -194,36 +254,51 @@ impl World {
             markers: Markers::default(),
             keys: SigningKeys::new(tracker.identity()),
         };
-        let journal = Arc::new(MemoryJournal::default());
-        let workspaces = Arc::new(MemoryWorkspaces::new(
-            repository.clone(),
-            folder.path().join("workspaces"),
-        ));
-        let runner = LocalRunner::new(
-            RunTable::open(&folder.path().join("runs")).expect("run table"),
-            Arc::clone(&journal) as _,
-            Arc::clone(&clock) as _,
-            Arc::clone(&told) as _,
-        )
-        .with_agent(Arc::clone(&agent) as _)
-        .with_agent(Arc::clone(&other) as _)
-        .with_unconfined("bob")
-        .with_workspaces(Arc::clone(&workspaces) as _);
-        let rules = RuleSet::detected(&[]).expect("the generic rules");
-        let conflicts = Conflicts::of_rules(&rules, &[main_branch()]).expect("rules");
-        let integrator =
-            MemoryIntegrator::new("main-bob", repository.clone(), folder.path().join("verify"));
-        let pipeline = Pipeline::builder(Arc::new(tracker.clone()), protocol, settings)
-            .with_clock(Arc::clone(&clock) as _)
-            .with_observer(Arc::clone(&told) as _)
-            .with_journal(journal)
-            .with_runner(Arc::new(runner))
-            .with_workspaces(workspaces)
-            .with_integrator(Arc::new(integrator))
-            .with_verifier(Arc::new(NoBrokenFile(Arc::clone(&verified))))
-            .with_conflicts(conflicts)
-            .with_gate(Arc::new(gate.clone()))
-            .build();
+        let disk = Arc::new(Disk::default());
+        let wall = Arc::new(Wall {
+            tracker: Arc::clone(&clock),
+            off: std::sync::atomic::AtomicI64::new(0),
+        });
+        let journal = Arc::clone(&disk);
+        let make: Make = {
+            let (clock, told, agent) = (Arc::clone(&wall), Arc::clone(&told), Arc::clone(&agent));
+            let other = Arc::clone(&other);
+            let verified = Arc::clone(&verified);
+            let (repository, gate) = (repository.clone(), gate.clone());
+            let top = folder.path().to_owned();
+            Box::new(move |tracker| {
+                let workspaces = Arc::new(MemoryWorkspaces::new(
+                    repository.clone(),
+                    top.join("workspaces"),
+                ));
+                let runner = LocalRunner::new(
+                    RunTable::open(&top.join("runs")).expect("run table"),
+                    Arc::clone(&journal) as _,
+                    Arc::clone(&clock) as _,
+                    Arc::clone(&told) as _,
+                )
+                .with_agent(Arc::clone(&agent) as _)
+                .with_agent(Arc::clone(&other) as _)
+                .with_unconfined("bob")
+                .with_workspaces(Arc::clone(&workspaces) as _);
+                let rules = RuleSet::detected(&[]).expect("the generic rules");
+                let conflicts = Conflicts::of_rules(&rules, &[main_branch()]).expect("rules");
+                let integrator =
+                    MemoryIntegrator::new("main-bob", repository.clone(), top.join("verify"));
+                Pipeline::builder(tracker, protocol.clone(), settings.clone())
+                    .with_clock(Arc::clone(&clock) as _)
+                    .with_observer(Arc::clone(&told) as _)
+                    .with_journal(Arc::clone(&journal) as _)
+                    .with_runner(Arc::new(runner))
+                    .with_workspaces(workspaces)
+                    .with_integrator(Arc::new(integrator))
+                    .with_verifier(Arc::new(NoBrokenFile(Arc::clone(&verified))))
+                    .with_conflicts(conflicts)
+                    .with_gate(Arc::new(gate.clone()))
+                    .build()
+            })
+        };
+        let pipeline = make(Arc::new(tracker.clone()));
         let (ann, eve) = (tracker.as_person("ann"), tracker.as_person("eve"));
         let _folder = folder;
         Self {
@@ -237,9 +312,17 @@ impl World {
             gate,
             told,
             verified,
+            disk,
+            wall,
             pipeline,
+            make,
             _folder,
         }
+    }
+
+    /// Makes the pipeline of one more process on the same machine, which sees the tracker as given.
+    pub(super) fn beside(&self, tracker: Arc<dyn Tracker>) -> Pipeline {
+        (self.make)(tracker)
     }
 
     pub(super) async fn triage(&self) -> TickReport {
