@@ -108,6 +108,16 @@ impl PatchStore {
                 .is_some())
     }
 
+    /// Removes a patch: first the ref, so that no ref ever names what has no file.
+    pub(crate) async fn remove(&self, id: &PatchId) -> Result<(), GitError> {
+        refs::delete(&self.repository, &Self::ref_name(id)).await?;
+        let file = self.file(id);
+        match tokio::fs::remove_file(&file).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(GitError::file("remove", &file)),
+        }
+    }
+
     async fn read_file(&self, id: &PatchId) -> Result<Option<Patch>, GitError> {
         let file = self.file(id);
         match tokio::fs::read(&file).await {

@@ -132,6 +132,45 @@ impl GitIntegrator {
             .map(Some)
     }
 
+    /// Returns the refs that keep patches and salvaged work.
+    ///
+    /// # Errors
+    /// [`IntegrateError::Other`] if they cannot be listed.
+    pub async fn kept(&self) -> Result<Vec<String>, IntegrateError> {
+        let list = async {
+            let repository = &self.shared.repository;
+            let mut names = Vec::new();
+            for prefix in [refs::PATCH, refs::SALVAGE] {
+                let found = refs::list(repository, prefix).await?;
+                names.extend(found.into_iter().map(|(name, _)| name));
+            }
+            Ok(names)
+        };
+        list.await
+            .map_err(|error| failed("list what is kept".to_owned(), error))
+    }
+
+    /// Lets go of a patch or of salvaged work, by the name [`kept`](Self::kept) returns. Whether that is safe is for the
+    /// caller to know.
+    ///
+    /// # Errors
+    /// [`IntegrateError::Other`] if something of it is left; calling again is safe.
+    pub async fn forget(&self, reference: &str) -> Result<(), IntegrateError> {
+        let repository = &self.shared.repository;
+        let failed = |error| failed(format!("let go of {reference}"), error);
+        if let Some(id) = reference.strip_prefix(refs::PATCH) {
+            if let Ok(id) = PatchId::new(id) {
+                PatchStore::new(repository)
+                    .remove(&id)
+                    .await
+                    .map_err(failed)?;
+            }
+        } else if reference.starts_with(refs::SALVAGE) {
+            refs::delete(repository, reference).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// Removes the verification worktrees, which are otherwise kept between candidates.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use pipeline_core::integrate::PushOutcome;
 use pipeline_core::workspace::Target;
 
 use crate::error::GitError;
+use crate::git::GitCommand;
 use crate::oid::Oid;
 use crate::repository::Repository;
 
@@ -52,6 +53,31 @@ impl PushOptions {
         self.local = allowed;
         self
     }
+
+    /// Returns a git that may reach the remotes, with what is named here and nothing else.
+    pub(crate) fn command(&self, repository: &Repository) -> GitCommand {
+        let mut command = repository
+            .real()
+            .config("protocol.https.allow=always")
+            .config("protocol.ssh.allow=always")
+            .config(format!(
+                "core.sshCommand={}",
+                self.ssh_command.as_deref().unwrap_or("ssh")
+            ))
+            .config("push.followTags=false")
+            .config("push.gpgSign=false")
+            .config("push.negotiate=false");
+        if self.local {
+            command = command.config("protocol.file.allow=always");
+        }
+        if let Some(helper) = &self.credential_helper {
+            command = command.config(format!("credential.helper={helper}"));
+        }
+        for (name, value) in &self.env {
+            command = command.env(name, value);
+        }
+        command
+    }
 }
 
 impl fmt::Debug for PushOptions {
@@ -83,28 +109,9 @@ pub(crate) async fn push(
             ),
         });
     };
-    let mut command = repository
-        .real()
-        .config("protocol.https.allow=always")
-        .config("protocol.ssh.allow=always")
-        .config(format!(
-            "core.sshCommand={}",
-            options.ssh_command.as_deref().unwrap_or("ssh")
-        ))
-        .config("push.followTags=false")
-        .config("push.gpgSign=false")
-        .config("push.negotiate=false")
-        .config(format!("remote.{remote}.mirror=false"));
-    if options.local {
-        command = command.config("protocol.file.allow=always");
-    }
-    if let Some(helper) = &options.credential_helper {
-        command = command.config(format!("credential.helper={helper}"));
-    }
-    for (name, value) in &options.env {
-        command = command.env(name, value);
-    }
-    let pushed = command
+    let pushed = options
+        .command(repository)
+        .config(format!("remote.{remote}.mirror=false"))
         .args([
             "push",
             "--porcelain",
