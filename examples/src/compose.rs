@@ -5,6 +5,7 @@ mod analyzer;
 mod coupling;
 pub(crate) mod repository;
 mod settings;
+mod signing;
 pub(crate) mod tracker;
 
 use std::io;
@@ -43,9 +44,13 @@ use pipeline_core::tracker::Tracker;
 use pipeline_core::tracker::TrackerError;
 use pipeline_core::workspace::Target;
 use pipeline_git::GitIntegrator;
+use pipeline_git::GitLocks;
 use pipeline_git::IntegratorOptions;
 
+use crate::config::model::LockPlace;
 use crate::config::model::Place;
+#[cfg(feature = "crash-points")]
+use crate::crash;
 use crate::surroundings::SecretError;
 use crate::surroundings::StateDir;
 use crate::surroundings::StateDirError;
@@ -170,23 +175,32 @@ pub async fn compose(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let journal = FileJournal::open(&state.join("journal.jsonl")).map_err(ComposeError::Journal)?;
     let journal: Arc<dyn Journal> = Arc::new(journal);
+    #[cfg(feature = "crash-points")]
+    let points = crash::Points::new(workplace.crash_at);
+    #[cfg(feature = "crash-points")]
+    let journal: Arc<dyn Journal> = Arc::new(crash::CrashingJournal::new(journal, points.clone()));
 
     let ledger = Ledger::open(&state.join("ledger.jsonl")).map_err(ComposeError::Ledger)?;
     let ledger = Arc::new(ledger);
 
     let opened = tracker::open(workplace, around).await?;
     let tracker = opened.tracker;
+    #[cfg(feature = "crash-points")]
+    let tracker: Arc<dyn Tracker> = Arc::new(crash::CrashingTracker::new(tracker, points.clone()));
+    let (keys, signing_secrets) = signing::keys(workplace, around, tracker.identity()).await?;
     let protocol = Protocol {
         accounts: config.tracker.accounts.clone(),
         ignore_authors: config.tracker.ignore_authors.clone(),
         markers: config.markers.clone().into(),
-        keys: SigningKeys::new(tracker.identity()),
+        keys,
     };
 
     let repository = match &workplace.repository {
         Some(found) => Some(OpenRepository::open(workplace, around, found).await?),
         None => None,
     };
+    #[cfg(feature = "crash-points")]
+    let repository = repository.map(|r| r.crashing(&points));
     let agents = agents::agents(workplace, around).await?;
     let table = RunTable::open(&runs_dir(workplace))?;
     let mut runner = LocalRunner::new(
@@ -211,10 +225,16 @@ pub async fn compose(
 
     let settings = settings::settings(workplace, &*tracker).await?;
     let targets = settings.targets.all();
+    let watermark = settings.start.watermark.at;
     let attachments = AttachmentStore::open(state.join("attachments"), AttachmentLimits::default())
         .map_err(|e| ComposeError::unusable(chain(&e)))?;
     let approvers = config.gates.approvers.clone();
-    let secrets: Vec<&Secret> = opened.secrets.iter().chain(&agents.secrets).collect();
+    let secrets: Vec<&Secret> = opened
+        .secrets
+        .iter()
+        .chain(&agents.secrets)
+        .chain(&signing_secrets)
+        .collect();
     let mut builder = Pipeline::builder(Arc::clone(&tracker), protocol.clone(), settings)
         .with_mirror(mirror(workplace)?)
         .with_journal(Arc::clone(&journal))
@@ -245,6 +265,22 @@ pub async fn compose(
     // Each gate has its own place: one that is weaker for the one opens nothing of the other.
     let ship_gate = gate(config.gates.ship.place.unwrap_or(config.gates.local_ok))?;
     builder = builder.with_gate(gate(config.gates.local_ok)?);
+    if config.locks.store == LockPlace::Git {
+        let found = repository.as_ref();
+        let found = found
+            .ok_or_else(|| ComposeError::unusable("[locks] store = \"git\" needs a repository"))?;
+        let place = pipeline_git::LockPlace {
+            remote: config.locks.remote.clone(),
+            push: repository::push_options(workplace, around),
+            tracker: Arc::clone(&tracker),
+            protocol: Arc::new(protocol.clone()),
+            journal: Arc::clone(&journal),
+            clock: Arc::new(SystemClock),
+            watermark,
+        };
+        let locks = GitLocks::new(&found.git, place, mirror(workplace)?);
+        builder = builder.with_locks(Arc::new(locks));
+    }
     if let Some(repository) = &repository {
         builder = builder
             .with_workspaces(Arc::clone(&repository.workspaces))

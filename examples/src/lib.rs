@@ -2,6 +2,8 @@
 
 pub mod compose;
 pub mod config;
+#[cfg(feature = "crash-points")]
+pub mod crash;
 pub mod failure_analysis;
 pub mod issue_pipeline;
 pub mod notify;

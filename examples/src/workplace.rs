@@ -20,6 +20,9 @@ pub struct Workplace {
     pub state: StateDir,
     /// Nothing is written, not even what was read of the tracker: a dry run.
     pub dry_run: bool,
+    /// At which outside effect the process ends.
+    #[cfg(feature = "crash-points")]
+    pub crash_at: Option<u64>,
 }
 
 impl Workplace {
@@ -42,6 +45,8 @@ impl Workplace {
             repository,
             state,
             dry_run: false,
+            #[cfg(feature = "crash-points")]
+            crash_at: None,
         })
     }
 

@@ -93,6 +93,17 @@ impl OpenRepository {
         })
     }
 
+    #[cfg(feature = "crash-points")]
+    pub(super) fn crashing(self, points: &crate::crash::Points) -> Self {
+        use crate::crash::CrashingIntegrator;
+        use crate::crash::CrashingWorkspaces;
+        Self {
+            workspaces: Arc::new(CrashingWorkspaces::new(self.workspaces, points.clone())),
+            integrator: Arc::new(CrashingIntegrator::new(self.integrator, points.clone())),
+            ..self
+        }
+    }
+
     /// Returns the conflict rules for these targets: the team's own over a preset.
     ///
     /// # Errors
@@ -263,19 +274,25 @@ fn integrator(
         options = options.signing(signing);
     }
     if landing.push {
-        let mut push = PushOptions::new();
-        for (name, value) in around.named(&landing.push_env) {
-            push = push.env(name.to_string_lossy(), value.to_string_lossy());
-        }
-        if let Some(helper) = &landing.push_credential_helper {
-            push = push.credential_helper(helper);
-        }
-        if let Some(command) = &landing.push_ssh_command {
-            push = push.ssh_command(command);
-        }
-        options = options.push(push);
+        options = options.push(push_options(workplace, around));
     }
     Ok(options)
+}
+
+/// Returns how a remote is reached.
+pub(super) fn push_options(workplace: &Workplace, around: &Surroundings) -> PushOptions {
+    let landing = &workplace.config().landing;
+    let mut push = PushOptions::new();
+    for (name, value) in around.named(&landing.push_env) {
+        push = push.env(name.to_string_lossy(), value.to_string_lossy());
+    }
+    if let Some(helper) = &landing.push_credential_helper {
+        push = push.credential_helper(helper);
+    }
+    if let Some(command) = &landing.push_ssh_command {
+        push = push.ssh_command(command);
+    }
+    push
 }
 
 fn verifier(workplace: &Workplace, around: &Surroundings, wrapper: Wrapper) -> CommandVerifier {

@@ -39,6 +39,10 @@ pub struct Arguments {
     /// Log more to standard error; twice: everything. ISSUE_PIPELINE_LOG takes a filter instead.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// End the process at this outside effect, as a power cut would.
+    #[cfg(feature = "crash-points")]
+    #[arg(long, global = true, hide = true, value_name = "N")]
+    pub crash_at: Option<u64>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -87,6 +91,10 @@ pub enum Command {
     Stop(IssueArgument),
     /// End a work-start lock by hand.
     Release(ReleaseArguments),
+    /// Show what dead processes left behind; with --apply, end, keep and complete it. Starts nothing new.
+    Recover(RecoverArguments),
+    /// Show which runs, patches and salvaged work nobody needs any more; with --apply, remove those.
+    Gc(GcArguments),
     /// Show what a run did, or list the runs there were.
     Log(LogArguments),
     /// Execute one run request (for engines that spread runs over machines).
@@ -340,6 +348,25 @@ pub struct ReleaseArguments {
     /// Why, for the thread.
     #[arg(long)]
     pub reason: Option<String>,
+}
+
+/// `recover`
+#[derive(Debug, Args)]
+pub struct RecoverArguments {
+    /// Do it, instead of only saying it.
+    #[arg(long)]
+    pub apply: bool,
+}
+
+/// `gc`
+#[derive(Debug, Args)]
+pub struct GcArguments {
+    /// Remove what may go, instead of only saying it.
+    #[arg(long)]
+    pub apply: bool,
+    /// How long ago a run must have ended before anything of it may go.
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub grace_days: u32,
 }
 
 /// `log`

@@ -19,6 +19,8 @@ pub struct Context {
     /// Where it writes.
     pub out: Output,
     named: Option<PathBuf>,
+    #[cfg(feature = "crash-points")]
+    crash_at: Option<u64>,
 }
 
 impl Context {
@@ -37,7 +39,21 @@ impl Context {
             around.add_env_file(&path)?;
         }
         let named = config.map(|path| around.directory.join(path));
-        Ok(Self { around, out, named })
+        Ok(Self {
+            around,
+            out,
+            named,
+            #[cfg(feature = "crash-points")]
+            crash_at: None,
+        })
+    }
+
+    /// Makes what is composed from here on end the process at this outside effect.
+    #[cfg(feature = "crash-points")]
+    #[must_use]
+    pub fn crashing_at(mut self, point: Option<u64>) -> Self {
+        self.crash_at = point;
+        self
     }
 
     /// Returns where the configuration is, or belongs: as named, else in the state directory of the repository around.
@@ -71,6 +87,12 @@ impl Context {
         if !path.exists() {
             return Err(ConfigError::Missing { path }.into());
         }
-        Ok(Workplace::of(config::load(&path)?, &self.around)?)
+        let workplace = Workplace::of(config::load(&path)?, &self.around)?;
+        #[cfg(feature = "crash-points")]
+        let workplace = Workplace {
+            crash_at: self.crash_at,
+            ..workplace
+        };
+        Ok(workplace)
     }
 }

@@ -5,6 +5,10 @@ use std::path::Path;
 use pipeline_core::clock::Clock as _;
 use pipeline_core::clock::SystemClock;
 use pipeline_core::issue::AccountRef;
+use pipeline_core::journal::FileJournal;
+use pipeline_core::journal::Journal as _;
+use pipeline_core::journal::aloud;
+use pipeline_core::journal::still_open;
 use pipeline_core::ledger::Ledger;
 use pipeline_core::process::Wrapper;
 use pipeline_core::status::Status;
@@ -30,6 +34,9 @@ use crate::surroundings::read_secret;
 use crate::terminal::Style;
 use crate::terminal::escape_line;
 use crate::workplace::Workplace;
+
+/// Most records of the journal that are said aloud.
+const MOST_RECORDS: usize = 20;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -147,14 +154,71 @@ fn state(context: &Context, workplace: &Workplace) -> Vec<Check> {
     let concerns = workplace
         .state
         .concerns(&context.around, workplace.repository.as_ref());
+    let mut checks = vec![signing(workplace)];
+    checks.extend(journal(workplace));
     if concerns.is_empty() {
-        return vec![Check::ok(name, shown)];
+        checks.insert(0, Check::ok(name, shown));
+        return checks;
     }
     let cure = "move it, and name the place in [state] dir";
-    concerns
+    let concerns = concerns
         .into_iter()
-        .map(|c| Check::warning(name, format!("{shown}: {c}"), cure))
-        .collect()
+        .map(|c| Check::warning(name, format!("{shown}: {c}"), cure));
+    concerns.chain(checks).collect()
+}
+
+fn signing(workplace: &Workplace) -> Check {
+    let section = &workplace.config().signing;
+    let name = "signed memos";
+    if section.key.is_none() {
+        // Everything works without one, so it is said and not held against anybody.
+        let said = "off: who may edit the pipeline's comments can change what they say, and only a reader who saw \
+                    them before notices";
+        return Check::ok(name, said);
+    }
+    let old = section.old.len();
+    Check::ok(
+        name,
+        format!("by key `{}`; {old} older key(s) are read", section.id),
+    )
+}
+
+/// Reads the journal aloud: how much stands in it, and what of it is not over.
+fn journal(workplace: &Workplace) -> Vec<Check> {
+    let name = "journal";
+    let path = workplace.state.path().join("journal.jsonl");
+    if !path.exists() {
+        return vec![Check::ok(name, "nothing was begun yet")];
+    }
+    let read = FileJournal::open(&path).and_then(|journal| journal.entries());
+    let entries = match read {
+        Ok(entries) => entries,
+        Err(error) => {
+            let cure =
+                "look at the file beside the threads, then move it aside: a new one is begun";
+            return vec![Check::broken(name, one_line(&error), cure)];
+        }
+    };
+    let open = still_open(&entries);
+    let mut checks = vec![Check::ok(
+        name,
+        format!(
+            "{} record(s), {} of something that is not over",
+            entries.len(),
+            open.len()
+        ),
+    )];
+    for entry in open.iter().take(MOST_RECORDS) {
+        checks.push(Check::ok("  not over", aloud(entry)));
+    }
+    if open.len() > MOST_RECORDS {
+        let more = open.len() - MOST_RECORDS;
+        checks.push(Check::ok(
+            "  not over",
+            format!("and {more} more: `recover` shows all"),
+        ));
+    }
+    checks
 }
 
 async fn repository(context: &Context, workplace: &Workplace) -> Vec<Check> {

@@ -7,6 +7,7 @@ mod context;
 mod demo;
 mod doctor;
 mod exit;
+mod gc;
 mod init;
 mod interrupt;
 mod issue;
@@ -88,6 +89,8 @@ pub async fn main() -> ExitCode {
 /// # Errors
 /// [`Failure`], with how the process ends for it.
 pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Result<Exit, Failure> {
+    #[cfg(feature = "crash-points")]
+    let crash_at = arguments.crash_at;
     let Arguments {
         config,
         env_file,
@@ -95,6 +98,8 @@ pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Res
         ..
     } = arguments;
     let context = Context::new(around, out, config, env_file.as_deref())?;
+    #[cfg(feature = "crash-points")]
+    let context = context.crashing_at(crash_at);
     match command {
         Command::Demo(arguments) => demo::run(&context, &arguments).await,
         Command::DemoAgent => demo::agent(&context),
@@ -117,6 +122,8 @@ pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Res
         Command::Resume(arguments) => pause::resume(&context, &arguments),
         Command::Stop(arguments) => stop::stop(&context, &arguments.issue).await,
         Command::Release(arguments) => stop::release(&context, &arguments).await,
+        Command::Recover(arguments) => gc::recover(&context, &arguments).await,
+        Command::Gc(arguments) => gc::gc(&context, &arguments).await,
         Command::Log(arguments) => log::run(&context, &arguments),
         Command::Work(arguments) => work::run(&context, &arguments).await,
         Command::Issue(arguments) => issue::run(&context, arguments).await,

@@ -4,9 +4,11 @@ mod agents;
 mod gates;
 mod landing;
 mod limits;
+mod locks;
 mod plan;
 mod repository;
 mod schedule;
+mod signing;
 mod tracker;
 mod workers;
 mod workspace;
@@ -37,6 +39,8 @@ pub use self::limits::BudgetSection;
 pub use self::limits::InFlightSection;
 pub use self::limits::LimitsSection;
 pub use self::limits::MarkersSection;
+pub use self::locks::LockPlace;
+pub use self::locks::LocksSection;
 pub use self::plan::PlanPhaseSection;
 pub use self::plan::PlanSection;
 pub use self::repository::ConflictsSection;
@@ -53,6 +57,8 @@ pub use self::schedule::ScheduleSection;
 pub use self::schedule::StageSection;
 pub use self::tracker::BacklogSection;
 pub use self::tracker::BacklogText;
+pub use self::signing::OldKey;
+pub use self::signing::SigningSection;
 pub use self::tracker::GitlabSection;
 pub use self::tracker::ScopeSection;
 pub use self::tracker::StatusNames;
@@ -111,6 +117,10 @@ pub struct Config {
     pub context: ContextSection,
     /// Brakes.
     pub limits: LimitsSection,
+    /// Where work-start locks are kept.
+    pub locks: LocksSection,
+    /// The keys memos are signed with.
+    pub signing: SigningSection,
     /// The first lines by which memos are known.
     pub markers: MarkersSection,
 }

@@ -1,0 +1,99 @@
+//! What a machine or a person does to the pipeline's files, and what recovery says of it.
+
+use super::world::World;
+
+const WORK: &str = "echo 'hello again' > greeting.txt
+    echo '{\"v\":1,\"outcome\":\"completed\",\"message\":\"Done.\"}'";
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_written_is_named() {
+    let world = World::ready(WORK).await;
+    let key = world.started("Say hello again").await;
+    let journal = world.state().join("journal.jsonl");
+    let aside = world.state().join("aside");
+    std::fs::rename(&journal, &aside).expect("moved");
+    // Nobody can write there, not even root, to whom a read-only folder is none.
+    std::fs::create_dir(&journal).expect("made");
+    let done = world.run(&["dispatch"]).await;
+    assert_ne!(done.code, 0);
+    done.says("check the disk and the rights of the state directory");
+    world.run(&["doctor"]).await.says("journal");
+    std::fs::remove_dir(&journal).expect("removed");
+    std::fs::rename(&aside, &journal).expect("moved back");
+    world.run(&["dispatch"]).await.ended(0);
+    assert!(world.thread(&key).await.contains("result: patch submitted"));
+}
+
+#[tokio::test]
+async fn a_workspace_deleted_by_hand_ends_its_run_and_nothing_else() {
+    let world = World::ready("rm -rf \"$PWD\"; exit 3").await;
+    let key = world.started("Say hello again").await;
+    let done = world.run(&["dispatch"]).await;
+    assert!(done.code >= 0, "{}", done.said());
+    assert!(!done.said().contains("panicked"), "{}", done.said());
+    assert_eq!(world.git(&["status", "--porcelain"]).await, "");
+    world.agent("", "", WORK);
+    for _ in 0..2 {
+        world.run(&["dispatch"]).await;
+    }
+    assert!(
+        world.thread(&key).await.contains("result: patch submitted"),
+        "{}\n{}",
+        done.said(),
+        world.thread(&key).await
+    );
+}
+
+#[tokio::test]
+async fn recover_and_gc_say_first_and_do_only_when_told() {
+    let world = World::ready(WORK).await;
+    let key = world.started("Say hello again").await;
+    world
+        .run(&["recover"])
+        .await
+        .ended(0)
+        .says("nothing is left over");
+    let candidate = world.candidate().await;
+    let waits = world.run(&["gc", "--grace-days", "0"]).await.ended(0);
+    waits
+        .clone()
+        .says("has not landed")
+        .says("Nothing was removed");
+    let ok = format!("OK {candidate}");
+    world
+        .run(&["issue", "comment", &key, &ok, "--as", "mika"])
+        .await
+        .ended(0);
+    world.run(&["integrate"]).await.ended(0);
+    let refs = ["for-each-ref", "refs/agents/patch"];
+    assert_ne!(world.git(&refs).await, "");
+    world
+        .run(&["gc"])
+        .await
+        .ended(0)
+        .says("stays")
+        .says("less than 30 day(s) ago");
+    world
+        .run(&["gc", "--grace-days", "0"])
+        .await
+        .ended(0)
+        .says("may go")
+        .says("has landed");
+    assert_ne!(world.git(&refs).await, "", "it was only said");
+    world
+        .run(&["gc", "--apply", "--grace-days", "0"])
+        .await
+        .ended(0)
+        .says("removed");
+    assert_eq!(world.git(&refs).await, "");
+    world
+        .run(&["gc", "--grace-days", "0"])
+        .await
+        .ended(0)
+        .says("nothing is kept");
+    world
+        .run(&["doctor"])
+        .await
+        .says("record(s)")
+        .says("signed memos");
+}
