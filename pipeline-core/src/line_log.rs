@@ -125,13 +125,6 @@ impl<R: Serialize + DeserializeOwned> LineLog<R> {
 }
 
 impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
-    /// Returns every record from the first one on.
-    pub(crate) fn all(&mut self) -> Result<Vec<Line<R>>, LogError> {
-        self.state.good = 0;
-        self.state.next_seq = 1;
-        self.fresh()
-    }
-
     /// Returns what was added since the last look.
     pub(crate) fn fresh(&mut self) -> Result<Vec<Line<R>>, LogError> {
         let mut bytes = Vec::new();
