@@ -16,6 +16,7 @@ const POSTS: Duration = Duration::from_secs(24 * 3600);
 #[must_use]
 pub fn still_open(entries: &[Entry]) -> Vec<&Entry> {
     let mut posted: BTreeSet<&str> = BTreeSet::new();
+    let mut won: BTreeSet<&str> = BTreeSet::new();
     let mut closed: BTreeSet<&RunId> = BTreeSet::new();
     for entry in entries {
         match &entry.record {
@@ -26,7 +27,7 @@ pub fn still_open(entries: &[Entry]) -> Vec<&Entry> {
                 closed.insert(run);
             }
             Record::ClaimWon { nonce, .. } => {
-                posted.insert(nonce);
+                won.insert(nonce);
             }
             Record::PlanIssueDone { item, .. } | Record::PlanIssueDropped { item } => {
                 posted.insert(item);
@@ -43,7 +44,7 @@ pub fn still_open(entries: &[Entry]) -> Vec<&Entry> {
                 !posted.contains(nonce.as_str()) && age < POSTS
             }
             Record::ClaimIntent { nonce, run, .. } => {
-                !posted.contains(nonce.as_str()) && !closed.contains(run)
+                !won.contains(nonce.as_str()) && !closed.contains(run)
             }
             Record::PlanIssueIntent { item, .. } => !posted.contains(item.as_str()),
             Record::ClaimWon { run, .. }

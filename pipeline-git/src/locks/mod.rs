@@ -252,11 +252,10 @@ impl GitLocks {
             kind: LockKind::Claim(Box::new(request.claim.clone())),
             text: request.text.clone(),
         };
-        self.record(&Record::PostIntent {
+        self.record(&Record::ClaimIntent {
             issue: request.issue.clone(),
             nonce: draft.nonce.clone(),
-            kind: "WorkStart".into(),
-            body: String::new(),
+            run: request.claim.run.clone(),
             owner: self.owner.clone(),
         })?;
         let sent = self.place.clock.elapsed();
@@ -281,8 +280,9 @@ impl GitLocks {
             }
         };
         if let Err(outcome) = self.add(&target, view, refuse).await? {
-            self.record(&Record::PostDropped {
-                nonce: draft.nonce.clone(),
+            self.record(&Record::RunClosed {
+                run: request.claim.run.clone(),
+                outcome: "not begun".to_owned(),
             })?;
             return Ok(outcome);
         }
