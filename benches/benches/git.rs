@@ -267,14 +267,11 @@ impl Bench {
         let integrator =
             GitIntegrator::new(&self.repository, IntegratorOptions::new("main", "here"));
         let target = Target::new("main").expect("a branch");
-        match self
-            .runtime
-            .block_on(integrator.open(&target))
-            .expect("asked")
-        {
-            OpenOutcome::Opened(session) => session,
-            _ => panic!("nobody else has it"),
-        }
+        let opened = self.runtime.block_on(integrator.open(&target));
+        let OpenOutcome::Opened(session) = opened.expect("asked") else {
+            unreachable!("nobody else has it");
+        };
+        session
     }
 
     fn apply(&self, session: &mut dyn Integration, nth: usize, patch: &[u8]) -> Duration {

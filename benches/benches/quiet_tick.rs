@@ -17,7 +17,7 @@ use pipeline_core::memory::ScriptedClock;
 use pipeline_core::mirror::Mirror;
 use pipeline_core::secret::Secret;
 use pipeline_core::thread::Protocol;
-use pipeline_core::tracker::Tracker;
+use pipeline_core::tracker::Tracker as _;
 use pipeline_trackers::fake::FakeGitLab;
 use pipeline_trackers::fake::FakeServer;
 use pipeline_trackers::gitlab::GitLabOptions;

@@ -102,6 +102,13 @@ impl Tracker for Audited {
         self.note("attach to", key.as_str())?;
         self.inner.attach(key, name, content).await
     }
+    async fn issue_names(&self) -> Answer<Reply<IssueNames>> {
+        self.inner.issue_names().await
+    }
+    async fn provide(&self, name: &IssueName) -> Answer<()> {
+        self.note("provide", &format!("{name:?}"))?;
+        self.inner.provide(name).await
+    }
     async fn create_issue(&self, draft: &IssueDraft) -> Answer<IssueRef> {
         self.note("create", &draft.title)?;
         self.inner.create_issue(draft).await

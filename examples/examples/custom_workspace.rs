@@ -66,6 +66,10 @@ impl WorkspaceProvider for WithCache {
         self.inner.capture(workspace, &litter).await
     }
 
+    async fn peek(&self, workspace: &Workspace) -> Answer<Captured> {
+        self.inner.peek(workspace).await
+    }
+
     async fn salvage(&self, workspace: &Workspace) -> Answer<Option<String>> {
         self.inner.salvage(workspace).await
     }

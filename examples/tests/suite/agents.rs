@@ -247,7 +247,9 @@ async fn sandboxed(world: &World) -> bool {
         .said()
         .contains("ok       sandbox                 bubblewrap");
     if !works {
-        println!("skipped: bubblewrap does not work on this machine");
+        // Past the capture of the harness: a skip is seen even where the test counts as passed.
+        let said = b"SKIPPED: bubblewrap does not work on this machine\n";
+        std::io::Write::write_all(&mut std::io::stderr(), said).expect("told");
     }
     works
 }

@@ -167,6 +167,7 @@ async fn the_example_of_an_agent_works_only_where_it_may() {
         prompt: "Greet.".to_owned(),
         schema: None,
         input: serde_json::Value::Null,
+        model: None,
         workdir: Some(folder.path().to_path_buf()),
         images: Vec::new(),
         session: None,

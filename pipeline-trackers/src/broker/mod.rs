@@ -278,5 +278,6 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-#[cfg(all(test, feature = "fakes"))]
+#[cfg(test)]
+#[cfg(feature = "fakes")]
 mod tests;

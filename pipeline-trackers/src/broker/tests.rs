@@ -1,7 +1,5 @@
 //! What the broker lets through, and everything it does not.
 
-use std::time::Duration;
-
 use pipeline_core::clock::Timestamp;
 use pipeline_core::tracker::PlainDialect;
 use serde_json::json;

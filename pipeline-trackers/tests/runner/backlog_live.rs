@@ -6,7 +6,6 @@ use pipeline_core::issue::IssueDraft;
 use pipeline_core::secret::Secret;
 use pipeline_core::status::Status;
 use pipeline_core::status::Transition;
-use pipeline_core::tracker::Dialect as _;
 use pipeline_core::tracker::Tracker;
 use pipeline_trackers::backlog::BacklogCredential;
 use pipeline_trackers::backlog::BacklogOptions;

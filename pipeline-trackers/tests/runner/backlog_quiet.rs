@@ -96,6 +96,7 @@ impl World {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             redactor: Arc::new(Redactor::default()),
             most_per_day: 100,
+            owner: None,
         };
         CommentLocks::new(poster, Arc::new(Mirror::in_memory()), Timestamp::EPOCH)
     }

@@ -14,7 +14,6 @@ use pipeline_core::memory::ScriptedClock;
 use pipeline_core::secret::Secret;
 use pipeline_core::status::Status;
 use pipeline_core::status::Transition;
-use pipeline_core::tracker::Dialect as _;
 use pipeline_core::tracker::IssueQuery;
 use pipeline_core::tracker::StatusEventKind;
 use pipeline_core::tracker::Tracker as _;

@@ -232,6 +232,7 @@ impl<W: World> Schedule<W> {
             clock: Arc::clone(&self.clock) as _,
             redactor: Arc::new(Redactor::default()),
             most_per_day: 1000,
+            owner: None,
         }
     }
 

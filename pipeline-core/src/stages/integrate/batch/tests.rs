@@ -151,12 +151,9 @@ fn simulated_verifications_per_landed_patch() {
             .to_vec();
         table.push_str(&format!("| {bad} % | {} |\n", cells.join(" | ")));
     }
-    #[expect(clippy::print_stdout, reason = "the figures are what this is run for")]
-    {
-        println!(
-            "Verifications per landed patch; queues of 40, 1 % of the runs flaky, the base's run counted:\n{table}"
-        );
-    }
+    println!(
+        "Verifications per landed patch; queues of 40, 1 % of the runs flaky, the base's run counted:\n{table}"
+    );
     assert!(per_landed(5, 10, 40, 16) <= 0.45, "{table}");
     assert!(per_landed(1, 10, 40, 16) <= 0.2, "{table}");
     assert!(per_landed(20, 10, 40, 16) <= 1.1, "{table}");
