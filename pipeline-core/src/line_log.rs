@@ -142,8 +142,8 @@ impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
             let behind = behind.get(1..).unwrap_or_default();
             match decode(line, state.next_seq) {
                 Ok(line) => lines.push(line),
-                Err(_) if behind.is_empty() => break,
-                Err(reason) => {
+                Err(Broken { torn: true, .. }) if behind.is_empty() => break,
+                Err(Broken { reason, .. }) => {
                     return Err(LogError::Damaged {
                         path: self.path.to_owned(),
                         record: state.next_seq,
@@ -196,16 +196,72 @@ fn encode<R: Serialize>(line: &Line<R>) -> String {
     format!("{} {json}\n", checksum(&json))
 }
 
-fn decode<R: DeserializeOwned>(line: &[u8], expected: u64) -> Result<Line<R>, &'static str> {
-    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8")?;
-    let (sum, json) = line.split_once(' ').ok_or("no checksum")?;
+/// Why a line is no record.
+struct Broken {
+    reason: &'static str,
+    /// A cut write may have left it. Otherwise it is whole, and cutting it off would lose what another process wrote.
+    torn: bool,
+}
+
+fn decode<R: DeserializeOwned>(line: &[u8], expected: u64) -> Result<Line<R>, Broken> {
+    let torn = |reason| Broken { reason, torn: true };
+    let whole = |reason| Broken {
+        reason,
+        torn: false,
+    };
+    let line = std::str::from_utf8(line).map_err(|_| torn("not UTF-8"))?;
+    let (sum, json) = line.split_once(' ').ok_or_else(|| torn("no checksum"))?;
     if sum != checksum(json) {
-        return Err("the checksum does not fit");
+        return Err(torn("the checksum does not fit"));
     }
-    let line: Line<R> = serde_json::from_str(json).map_err(|_| "a record of another version")?;
+    let line: Line<R> =
+        serde_json::from_str(json).map_err(|_| whole("a record of another version"))?;
     if line.seq == expected {
         Ok(line)
     } else {
-        Err("a record is missing")
+        Err(whole("a record is missing"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(
+        log: &LineLog<serde_json::Map<String, serde_json::Value>>,
+        word: &str,
+    ) -> Result<u64, LogError> {
+        let mut record = serde_json::Map::new();
+        record.insert("word".to_owned(), word.into());
+        log.locked("written", |log| {
+            let _others = log.fresh()?;
+            log.append(Timestamp::EPOCH, record)
+        })
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(tag = "word", rename_all = "snake_case")]
+    enum Known {
+        Old,
+    }
+
+    #[test]
+    fn a_whole_record_of_a_newer_version_is_never_cut_off() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("log");
+        let newer = LineLog::open(&path).expect("opened");
+        write(&newer, "old").expect("written");
+        write(&newer, "new").expect("written");
+        let before = std::fs::read(&path).expect("read");
+        let older = LineLog::<Known>::open(&path).expect("opened");
+        let appended = older.locked("written", |log| {
+            let _others = log.fresh()?;
+            log.append(Timestamp::EPOCH, Known::Old)
+        });
+        assert!(
+            matches!(appended, Err(LogError::Damaged { record: 2, .. })),
+            "{appended:?}"
+        );
+        assert_eq!(std::fs::read(&path).expect("read"), before);
     }
 }
