@@ -41,7 +41,6 @@ use crate::lock::WorkLock;
 use crate::memo::Fields;
 use crate::memo::Memo;
 use crate::memo::MemoKind;
-use crate::memo::quote;
 use crate::mirror::Mirrored;
 use crate::pipeline::Pipeline;
 use crate::pipeline::PipelineError;
@@ -158,6 +157,16 @@ impl Pipeline {
             IssueState::Ready { attempt } | IssueState::Returned { attempt, .. } => attempt,
             other => return Err(self.in_state(key, round, &other)),
         };
+        let finished = locks.state.orphans(locks.date).into_iter().find(|o| {
+            let ours = o.claim.integrator.id == self.settings.integrator.id;
+            ours && o.issue == *key && o.claim.round == round
+        });
+        if let Some(orphan) = finished {
+            return Err(waits(format!(
+                "patch {} is finished and is claimed anew: no other run begins",
+                orphan.patch.short()
+            )));
+        }
         if let Some(until) = self
             .backs_off(key, round, attempt)
             .filter(|_| !options.again)
@@ -605,7 +614,7 @@ impl Pipeline {
                 self.run_claimed(&wanted, lock, request).await
             }
             Err(why) => {
-                let text = format!("The task could not be built:\n\n{}", quote(&why));
+                let text = format!("The task could not be built:\n\n{}", self.words(&why));
                 self.give_up(&lock, "failed", text).await;
                 failed(why)
             }
