@@ -254,18 +254,27 @@ impl Pipeline {
             }
             (other, None, _) => (other.reason(), format!("the agent {other}")),
         };
-        let (reason, why) = if stopped.is_none() && self.repeats(lock) {
-            let why = format!(
-                "{why}, and the attempt before left the same tree and ended the same way ({reason}): there is no progress"
-            );
-            ("no-progress", why)
+        // How an agent ended is told in its own words: they are quoted, and left out if they hold a secret.
+        let ended = &result.report.outcome;
+        let (head, told) = if stopped.is_none() && *ended != AgentOutcome::Completed {
+            let told = format!("{}\n\n{}", capital(&why), result.report.message);
+            (format!("the run ended without a result ({reason})"), told)
         } else {
-            (reason, why)
+            (why.clone(), result.report.message.clone())
         };
+        let (reason, more) = if stopped.is_none() && self.repeats(lock) {
+            let more = format!(
+                ", and the attempt before left the same tree and ended the same way ({reason}): there is no progress"
+            );
+            ("no-progress", more)
+        } else {
+            (reason, String::new())
+        };
+        let why = format!("{why}{more}");
         let text = format!(
             "{}\n\n{}",
-            capital(&format!("{why}.{kept}")),
-            self.words(&result.report.message)
+            capital(&format!("{head}{more}.{kept}")),
+            self.words(told.trim_end())
         );
         self.give_up(lock, reason, text).await;
         let again = match result.report.outcome.retry() {
@@ -341,7 +350,7 @@ impl Pipeline {
     }
 
     /// Returns an agent's words for a memo; words that hold a secret of ours are left out as a whole.
-    fn words(&self, text: &str) -> String {
+    pub(super) fn words(&self, text: &str) -> String {
         if self.poster.redactor.finds(text) {
             return quote("[left out: the agent's words hold a secret]");
         }
@@ -352,7 +361,7 @@ impl Pipeline {
         self.give_up(
             lock,
             "infra",
-            format!("The run could not be made:\n\n{}", quote(why)),
+            format!("The run could not be made:\n\n{}", self.words(why)),
         )
         .await;
         failed(why)
