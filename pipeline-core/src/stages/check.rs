@@ -194,6 +194,17 @@ impl Pipeline {
             } => (answer, run, unconfined, more),
             Judged::Not(outcome) => return outcome,
         };
+        // The agent took its time; another tick, here or on another machine, may have been faster.
+        match self.tracker.comments(key).await {
+            Ok(now) => {
+                let newer = Thread::derive(key, &now.value, &self.protocol);
+                let id = |t: &Thread| t.checks().next_back().map(|c| c.comment.id);
+                if id(&newer) != id(&thread) {
+                    return nothing("it was checked elsewhere meanwhile: nothing was posted");
+                }
+            }
+            Err(e) => return failed(chain(&e)),
+        }
         let memo_kind = match kind {
             TaskKind::LocalCheck => MemoKind::LocalCheck,
             _ => MemoKind::Recheck,

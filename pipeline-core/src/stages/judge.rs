@@ -91,6 +91,15 @@ impl Pipeline {
             Ok(under_way) => under_way,
             Err(why) => return Judged::Not(failed(why)),
         };
+        match self.is_read(key, question.role).await {
+            Ok(false) => {}
+            Ok(true) => {
+                return Judged::Not(waits(
+                    "another tick is reading it: it is looked at again by the next one",
+                ));
+            }
+            Err(why) => return Judged::Not(failed(why)),
+        }
         let wanted = Wanted {
             issue: m,
             role: question.role,
@@ -137,6 +146,18 @@ impl Pipeline {
             }
         }
         Judged::Not(waits(last.unwrap_or_default()))
+    }
+
+    /// Returns whether a run of this machine reads an issue in this role: ticks may overlap.
+    async fn is_read(&self, key: &IssueKey, role: AgentRole) -> Result<bool, String> {
+        let Some(runner) = &self.runner else {
+            return Ok(false);
+        };
+        let running = runner
+            .running(&self.settings.repo)
+            .await
+            .map_err(|e| format!("the run table cannot be read: {}", chain(&e)))?;
+        Ok(running.iter().any(|r| r.issue == *key && r.role == role))
     }
 
     /// Returns what an issue waits for that had no usable answer on its text.

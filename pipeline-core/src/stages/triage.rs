@@ -28,6 +28,7 @@ use crate::report::chain;
 use crate::settings::AgentRole;
 use crate::status::Status;
 use crate::status::Transition;
+use crate::thread::Thread;
 
 impl Pipeline {
     /// Makes one tick of triage. Needs no git and no other stage.
@@ -107,6 +108,16 @@ impl Pipeline {
                     "it was moved to `{}` while the agent read it: nothing was posted",
                     now.value.status
                 ));
+            }
+            Err(e) => return failed(chain(&e)),
+        }
+        match self.tracker.comments(key).await {
+            Ok(now) => {
+                let newer = Thread::derive(key, &now.value, &self.protocol);
+                let id = |t: &Thread| t.triage().map(|(memo, _)| memo.id);
+                if id(&newer) != id(&thread) {
+                    return nothing("it was triaged elsewhere meanwhile: nothing was posted");
+                }
             }
             Err(e) => return failed(chain(&e)),
         }

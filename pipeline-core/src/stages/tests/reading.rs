@@ -1,3 +1,7 @@
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use super::world::*;
 use crate::agent::AgentOutcome;
 use crate::agent::TaskKind;
@@ -27,6 +31,70 @@ async fn triage_posts_once_and_moves_once() {
         writes,
         "a second tick writes nothing"
     );
+}
+
+#[tokio::test]
+async fn ticks_that_overlap_read_an_issue_once() {
+    let w = World::new();
+    let issue = w.ann.new_issue("T", "please").expect("creates");
+    let go = Arc::new(Notify::new());
+    let answer = ScriptedTurn::answers(triage_answer());
+    w.agent.add(TaskKind::Triage, answer.waits(Arc::clone(&go)));
+    let second = async {
+        while w.agent.tasks().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let report = w.triage().await;
+        go.notify_one();
+        report
+    };
+    let (first, second) = tokio::join!(w.triage(), second);
+    assert!(text(&second).contains("another tick"), "{}", text(&second));
+    assert!(first.changed(), "{}", text(&first));
+    assert_eq!(w.agent.tasks().len(), 1);
+    assert_eq!(w.count(&issue, "> I read it as: do it.").await, 1);
+}
+
+#[tokio::test]
+async fn what_another_machine_posted_while_the_agent_read_is_not_posted_again() {
+    let w = World::new();
+    let other = w.checked("other", &["menus/list.php"]).await;
+    let memos = w.bodies(&other).await;
+    let issue = w.ann.new_issue("T", "please").expect("creates");
+    for (kind, answer, memo) in [
+        (TaskKind::Triage, triage_answer(), &memos[0]),
+        (
+            TaskKind::LocalCheck,
+            check_answer(&["menus/list.php"]),
+            &memos[1],
+        ),
+    ] {
+        let go = Arc::new(Notify::new());
+        let turn = ScriptedTurn::answers(answer).waits(Arc::clone(&go));
+        w.agent.add(kind, turn);
+        let asked = w.agent.tasks().len();
+        let elsewhere = async {
+            while w.agent.tasks().len() == asked {
+                tokio::task::yield_now().await;
+            }
+            let posted = w.tracker.add_comment(&issue, memo).await;
+            posted.expect("posted");
+            go.notify_one();
+        };
+        let here = async {
+            match kind {
+                TaskKind::Triage => w.triage().await,
+                _ => w.check().await,
+            }
+        };
+        let (here, ()) = tokio::join!(here, elsewhere);
+        assert!(text(&here).contains("elsewhere"), "{}", text(&here));
+        if kind == TaskKind::Triage {
+            let to = Status::SpecReview;
+            w.ann.move_to(&issue, &to).expect("moves");
+        }
+    }
+    assert_eq!(w.bodies(&issue).await.len(), 2);
 }
 
 #[tokio::test]
