@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use pipeline_core::random::nonce;
 
+use crate::repository::create_private;
 use crate::workspace::remove_any;
 
 /// How often a new folder may be lost to somebody who sweeps in the very moment.
@@ -24,17 +25,8 @@ pub(crate) struct HeldDir {
 impl HeldDir {
     /// Makes a folder of a new name below `parent`.
     pub(crate) fn create(parent: &Path) -> io::Result<Self> {
-        for _ in 0..TRIES {
-            let path = parent.join(nonce());
-            std::fs::create_dir_all(&path)?;
-            // Between the two steps it looks like a dead process's, and may be swept away.
-            if let Some(lock) = hold(&path)? {
-                return Ok(Self { path, _lock: lock });
-            }
-        }
-        Err(io::Error::other(
-            "every new folder is removed by somebody else at once",
-        ))
+        let (path, lock) = create(parent, "")?;
+        Ok(Self { path, _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -48,6 +40,21 @@ impl Drop for HeldDir {
             tracing::debug!(%error, path = %self.path.display(), "a folder is left behind");
         }
     }
+}
+
+/// Makes a private folder of a new name that begins like this below `parent`, and locks it for this process.
+pub(crate) fn create(parent: &Path, prefix: &str) -> io::Result<(PathBuf, File)> {
+    for _ in 0..TRIES {
+        let path = parent.join(format!("{prefix}{}", nonce()));
+        create_private(&path)?;
+        // Between the two steps it looks like a dead process's, and may be swept away.
+        if let Some(lock) = hold(&path)? {
+            return Ok((path, lock));
+        }
+    }
+    Err(io::Error::other(
+        "every new folder is removed by somebody else at once",
+    ))
 }
 
 /// Locks a folder for this process; `None` when another one has it, or it is gone.

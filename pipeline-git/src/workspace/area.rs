@@ -8,7 +8,6 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use pipeline_core::agent::RunId;
-use pipeline_core::random::nonce;
 use pipeline_core::workspace::Workspace;
 use serde::Deserialize;
 use serde::Serialize;
@@ -74,10 +73,7 @@ impl Area {
             let parent = dir.parent().ok_or(io::ErrorKind::InvalidInput)?;
             create_private(parent)?;
             // A crash must not leave a folder that nobody can tell the run of.
-            let fresh = parent.join(format!("{UNFINISHED}{}", nonce()));
-            create_private(&fresh)?;
-            // Whoever clears away takes a folder that nobody holds for a dead process's.
-            let _held = crate::held::hold(&fresh)?;
+            let (fresh, _held) = crate::held::create(parent, UNFINISHED)?;
             let placed = std::fs::write(fresh.join("workspace.json"), json)
                 .and_then(|()| std::fs::rename(&fresh, &dir));
             if let Err(error) = placed {

@@ -1,5 +1,6 @@
 //! Removing a workspace: only for a reason that is checked, and never at once.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -21,6 +22,9 @@ use crate::workspace::area::folder;
 use crate::workspace::capture::whole_tree;
 use crate::workspace::litter::remove_any;
 use crate::workspace::prepare::forget_worktree;
+
+/// What the name of a folder in the trash begins with once it is being removed.
+const CONDEMNED: &str = ".gone-";
 
 /// Checks that the reason for a removal is true; the sentence says what is not.
 pub(super) async fn check(
@@ -79,8 +83,8 @@ pub(super) async fn discard(area: &Area) -> Result<(), GitError> {
     refs::delete(&area.repository, &pin).await
 }
 
-/// Lists what has been in the trash for longer than the grace time.
-pub(super) fn over(trash: &std::path::Path, grace: Duration) -> std::io::Result<Vec<PathBuf>> {
+/// Lists what has been in the trash for longer than the grace time and is not being removed.
+pub(super) fn over(trash: &Path, grace: Duration) -> std::io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(trash) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -88,6 +92,9 @@ pub(super) fn over(trash: &std::path::Path, grace: Duration) -> std::io::Result<
     let mut over = Vec::new();
     for entry in entries {
         let entry = entry?;
+        if is_condemned(&entry) {
+            continue;
+        }
         let age = entry
             .metadata()
             .and_then(|found| found.modified())
@@ -99,15 +106,48 @@ pub(super) fn over(trash: &std::path::Path, grace: Duration) -> std::io::Result<
     Ok(over)
 }
 
+/// Takes a folder of the trash out of the reach of whoever would use it again; nothing if somebody else was faster.
+///
+/// Removing takes time: files that were written into a folder that somebody still empties would go with it.
+fn condemn(trash: &Path, old: &Path) -> std::io::Result<()> {
+    match std::fs::rename(old, trash.join(format!("{CONDEMNED}{}", nonce()))) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
+}
+
+fn is_condemned(entry: &std::fs::DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with(CONDEMNED)
+}
+
+fn condemned(trash: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(trash) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut condemned = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if is_condemned(&entry) {
+            condemned.push(entry.path());
+        }
+    }
+    Ok(condemned)
+}
+
 /// Empties the trash of what has been in it for longer than the grace time, and removes worktree
 /// entries of ours whose directory is gone.
 pub(super) async fn sweep(repository: &Repository, grace: Duration) -> Result<(), GitError> {
     let trash = trash(repository);
     blocking("empty", &trash.clone(), move || {
         for old in over(&trash, grace)? {
+            condemn(&trash, &old)?;
+        }
+        // What a process that died had begun to remove goes with the rest.
+        for condemned in condemned(&trash)? {
             // Another process may be emptying it too.
-            if let Err(error) = remove_any(&old) {
-                tracing::warn!(path = %old.display(), %error, "trash that stays");
+            if let Err(error) = remove_any(&condemned) {
+                tracing::warn!(path = %condemned.display(), %error, "trash that stays");
             }
         }
         Ok(())
@@ -146,4 +186,28 @@ async fn lost_entries(repository: &Repository) -> Result<Vec<PathBuf>, GitError>
 pub(super) async fn pin(area: &Area, commit: &Oid) -> Result<(), GitError> {
     let name = format!("{}{}", refs::BASE, area.record.workspace.run);
     refs::set(&area.repository, &name, commit, "base of a workspace").await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_removed_is_not_used_again() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let trash = dir.path();
+        let old = trash.join("old");
+        std::fs::create_dir(&old).expect("made");
+        let waiting = || over(trash, Duration::ZERO).expect("listed");
+        assert_eq!(waiting(), [old.clone()]);
+        condemn(trash, &old).expect("renamed");
+        assert!(!old.exists());
+        assert_eq!(waiting(), Vec::<PathBuf>::new());
+        assert_eq!(
+            condemned(trash).expect("listed").len(),
+            1,
+            "a process that dies here leaves it to the next"
+        );
+        condemn(trash, &old).expect("somebody else was faster");
+    }
 }
