@@ -199,7 +199,7 @@ mod tests {
         let old = trash.join("old");
         std::fs::create_dir(&old).expect("made");
         let waiting = || over(trash, Duration::ZERO).expect("listed");
-        assert_eq!(waiting(), [old.clone()]);
+        assert_eq!(waiting(), std::slice::from_ref(&old));
         condemn(trash, &old).expect("renamed");
         assert!(!old.exists());
         assert_eq!(waiting(), Vec::<PathBuf>::new());

@@ -221,24 +221,30 @@ impl Pipeline {
                 return Ok(Join::Not);
             }
         }
-        let Some(submission) = self.submission(locks, h, patch).await? else {
-            tick.push(
-                Some(&h.issue),
-                failed(format!(
-                    "patch {} is not kept on this machine",
-                    patch.short()
-                )),
-            );
-            return Ok(Join::Not);
+        // One patch that cannot be read or applied takes nothing from the others.
+        let submission = match self.submission(locks, h, patch).await {
+            Ok(Some(submission)) => submission,
+            Ok(None) => {
+                let why = format!("patch {} is not kept on this machine", patch.short());
+                tick.push(Some(&h.issue), failed(why));
+                return Ok(Join::Not);
+            }
+            Err(e) => {
+                tick.push(Some(&h.issue), failed(chain(&e)));
+                return Ok(Join::Not);
+            }
         };
         if let Some(why) = self.drift_meets(locks, h, &submission) {
             tick.push(Some(&h.issue), waits(why));
             return Ok(Join::Not);
         }
-        let outcome = session
-            .apply(&submission, &h.claim.files)
-            .await
-            .map_err(integrate_error)?;
+        let outcome = match session.apply(&submission, &h.claim.files).await {
+            Ok(outcome) => outcome,
+            Err(e) => {
+                tick.push(Some(&h.issue), failed(chain(&e)));
+                return Ok(Join::Not);
+            }
+        };
         let goes_back = match outcome {
             ApplyOutcome::Applied => {
                 return Ok(Join::Joined(Box::new(Joined {
