@@ -84,19 +84,40 @@ struct Code {
     fence: Option<(char, usize, usize)>,
     /// A span may have been opened on an earlier line of this paragraph.
     open: bool,
+    /// A renderer may think that a fence has ended here, or not: from then on nothing is code for certain.
+    lost: bool,
 }
 
 impl Code {
     /// Returns the byte ranges of a line that are code for certain.
     fn of(&mut self, line: &str) -> Vec<Range<usize>> {
+        if self.lost {
+            return Vec::new();
+        }
         let (depth, bare) = unquoted(line);
-        let begins = |c: char| bare.chars().take_while(|x| *x == c).count();
+        let begins = |c: char| run_of(bare, c);
         // A fence ends with the quote it stands in.
-        if let Some((c, length, _)) = self.fence.filter(|(.., at)| *at == depth) {
-            if begins(c) >= length && bare.trim_matches([c, ' ']).is_empty() {
-                self.fence = None;
+        if let Some((c, length, at)) = self.fence {
+            let marks = bare.trim_start();
+            let closes =
+                run_of(marks, c) >= length && marks.trim_start_matches(c).trim().is_empty();
+            if depth >= at {
+                if depth == at && closes {
+                    self.fence = None;
+                    // Only at the margin all agree that it does.
+                    self.lost = marks.len() < bare.len();
+                }
+                return std::iter::once(0..line.len()).collect();
             }
-            return std::iter::once(0..line.len()).collect();
+            let loose = line.trim_start_matches([' ', '\t', '>']);
+            let loose = line.len() - loose.len();
+            if line
+                .get(..loose)
+                .is_some_and(|marks| marks.matches('>').count() >= at)
+            {
+                self.lost = true;
+                return Vec::new();
+            }
         }
         self.fence = ['`', '~']
             .map(|c| (c, begins(c), depth))
@@ -107,10 +128,16 @@ impl Code {
             return Vec::new();
         }
         let (spans, unmatched) = spans(line);
-        let certain = !self.open && !line.contains("\\`");
+        // The address of a link binds before code does.
+        let links = ["](", "][", "[["].iter().any(|mark| line.contains(mark));
+        let certain = !self.open && !links && !line.contains("\\`");
         self.open |= unmatched || !certain;
         if certain { spans } else { Vec::new() }
     }
+}
+
+fn run_of(text: &str, mark: char) -> usize {
+    text.chars().take_while(|c| *c == mark).count()
 }
 
 /// Returns how deep in quotes a line stands, and the line without them.

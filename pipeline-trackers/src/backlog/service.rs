@@ -36,10 +36,12 @@ impl Service for Backlog {
         Some(Rate {
             limit: answer.number("x-ratelimit-limit")?,
             remaining: answer.number("x-ratelimit-remaining")?,
-            // A second more, because the date of the answer has no fraction.
+            // A second more, because the date of the answer has no fraction; never for longer than a window, whatever the
+            // clocks say.
             reset_in: reset
                 .since(answer.date)
-                .saturating_add(Duration::from_secs(1)),
+                .saturating_add(Duration::from_secs(1))
+                .min(Duration::from_secs(120)),
         })
     }
 

@@ -118,6 +118,32 @@ proptest! {
     }
 }
 
+/// What ends a block of code, and what binds before code does, as a renderer sees it.
+#[test]
+fn nothing_is_called_code_of_which_a_renderer_thinks_otherwise() {
+    for (text, quoted) in [
+        ("```\n> x\n```\n<b> ![a](u)", false),
+        ("```\n> x\n```\n<b> ![a](u)", true),
+        ("```\n  ```\n<b>", false),
+        ("```\n``` ```\n```\n<b>", false),
+        ("> ```\n > x\n> ```\n> <b>", false),
+        ("[a](b`c) <b> ![a](u) `d", false),
+    ] {
+        let text = if quoted { quote(text) } else { text.to_owned() };
+        let shown = TextMode::Markdown.neutralise(&text);
+        assert_eq!(TextMode::Markdown.neutralise(&shown), shown);
+        for event in pulldown_cmark::Parser::new(&shown) {
+            let bad = matches!(
+                event,
+                pulldown_cmark::Event::Html(_)
+                    | pulldown_cmark::Event::InlineHtml(_)
+                    | pulldown_cmark::Event::Start(pulldown_cmark::Tag::Image { .. })
+            );
+            assert!(!bad, "{event:?} in {shown:?}");
+        }
+    }
+}
+
 #[test]
 fn a_long_memo_stays_within_the_limit() {
     let markers = Markers::default();
