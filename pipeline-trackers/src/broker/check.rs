@@ -181,8 +181,15 @@ pub(super) fn body(
                 return Err(Refusal::Body);
             }
             for (name, value) in &mut fields {
-                if let Value::String(text) = value {
-                    *text = harmless(name, text);
+                // A list of texts may be joined by whoever reads it.
+                let values = match value {
+                    Value::Array(all) => all.as_mut_slice(),
+                    one => std::slice::from_mut(one),
+                };
+                for value in values {
+                    if let Value::String(text) = value {
+                        *text = harmless(name, text);
+                    }
                 }
             }
             Ok((JSON, Value::Object(fields).to_string().into_bytes()))
@@ -200,6 +207,37 @@ pub(super) fn body(
         }
         _ => Err(Refusal::Body),
     }
+}
+
+/// Takes out of an answer what is itself a credential: a project's page holds the token of its runners.
+///
+/// `None` if there is nothing of that kind, and the answer may go on as it came.
+pub(super) fn without_credentials(bytes: &[u8]) -> Option<Vec<u8>> {
+    fn clear(value: &mut Value) -> bool {
+        match value {
+            Value::Object(fields) => {
+                let before = fields.len();
+                fields.retain(|name, value| !(value.is_string() && is_credential(name)));
+                let fewer = fields.len() < before;
+                fields
+                    .values_mut()
+                    .fold(fewer, |found, value| clear(value) || found)
+            }
+            Value::Array(all) => all
+                .iter_mut()
+                .fold(false, |found, value| clear(value) || found),
+            _ => false,
+        }
+    }
+    fn is_credential(name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        name.ends_with("token")
+            || name.ends_with("password")
+            || name.ends_with("secret")
+            || name == "import_url"
+    }
+    let mut answer: Value = serde_json::from_slice(bytes).ok()?;
+    clear(&mut answer).then(|| answer.to_string().into_bytes())
 }
 
 /// Returns a field's values as texts; objects and nested lists are none.

@@ -10,7 +10,7 @@
 //!   was sent: nothing is decoded, so nothing can be hidden by encoding.
 //! - Text in a body is [neutralised](pipeline_core::tracker::Dialect::neutralise) as any text an agent wrote.
 //! - The number of calls, of writes, and the size of a body either way are limited. It ends with its run.
-//! - No redirect is followed. An answer that holds the token is withheld.
+//! - No redirect is followed. An answer that holds the token is withheld, and other credentials are taken out of answers.
 //! - Every call is in the [log](Broker::calls), refused ones with the reason, without query, headers or body.
 
 mod check;
@@ -49,6 +49,8 @@ use crate::http::ConnectionOptions;
 
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 16;
+/// Longest time a broker serves, whatever was asked for.
+const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a client may take to send its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -182,7 +184,7 @@ impl Broker {
             client,
             placeholder: format!("placeholder-{}", random::nonce()),
             host: address.to_string(),
-            ends: Instant::now() + options.limits.lifetime,
+            ends: Instant::now() + options.limits.lifetime.min(LONGEST_LIFE),
             calls: Mutex::default(),
             options,
         });

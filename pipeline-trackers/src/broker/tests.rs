@@ -33,6 +33,10 @@ impl FakeService for Upstream {
             Some("elsewhere") => {
                 FakeAnswer::empty(302).with_header("location", "https://attacker.example/")
             }
+            Some("secrets") => FakeAnswer::json(
+                200,
+                &json!([{"id": 1, "runners_token": "GR-canary", "n": {"import_url": "https://u:canary@x/"}, "token_ttl": 5}]),
+            ),
             Some("huge") => FakeAnswer::bytes(200, "application/json", vec![b'x'; 100_000]),
             _ => FakeAnswer::json(201, &json!({"iid": 1, "web_url": "x"}))
                 .with_header("x-next-page", "2")
@@ -401,6 +405,31 @@ async fn answers_that_leak_lead_elsewhere_or_flood_are_withheld() {
         );
         assert!(!answer.contains(TOKEN));
     }
+}
+
+#[tokio::test]
+async fn other_credentials_in_an_answer_are_taken_out() {
+    let w = World::new().await;
+    let (status, said) = w.get("/issues?search=secrets").await;
+    assert_eq!(status, 200);
+    assert!(!said.contains("canary"), "{said}");
+    assert!(said.contains("token_ttl"), "{said}");
+}
+
+#[tokio::test]
+async fn texts_in_a_list_are_made_harmless_too() {
+    let w = World::new().await;
+    let body = r#"{"title":"x","description":["/close"]}"#;
+    let (status, _) = w.post("/issues", "application/json", body).await;
+    assert_eq!(status, 201);
+    let sent = w.upstream.log().all().pop().unwrap();
+    let text = String::from_utf8_lossy(&sent.body).into_owned();
+    assert!(text.contains("> /close"), "{text}");
+}
+
+#[tokio::test]
+async fn a_life_without_end_ends_all_the_same() {
+    World::with(|options| options.limits.lifetime = Duration::MAX).await;
 }
 
 #[tokio::test]
