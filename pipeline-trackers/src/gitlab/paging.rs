@@ -16,7 +16,7 @@ use crate::http::Answer;
 use crate::http::Request;
 
 /// More pages than any list here can have.
-const MOST_PAGES: usize = 2000;
+pub(super) const MOST_PAGES: usize = 2000;
 /// Times a list is begun anew because rows went away under it.
 const MOST_READINGS: usize = 4;
 

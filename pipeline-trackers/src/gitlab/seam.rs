@@ -325,7 +325,7 @@ impl GitLabTracker {
         let mut page: u64 = 1;
         let mut issues = BTreeSet::new();
         let mut date = None;
-        loop {
+        for _ in 0..paging::MOST_PAGES {
             let request = Request::get("look for changes")
                 .query("scope", "all")
                 .query("state", "all")
@@ -347,6 +347,8 @@ impl GitLabTracker {
                 _ => page = page.saturating_add(1),
             }
         }
+        let request = Request::get("look for changes");
+        Err(self.client.invalid(&request, "its pages do not end".into()))
     }
 
     pub(super) fn senseless(&self, key: &IssueKey) -> TrackerError {
