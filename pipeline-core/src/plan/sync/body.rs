@@ -55,6 +55,7 @@ pub(super) fn title(text: &str, dialect: &dyn Dialect) -> String {
             .collect();
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
+    let one_line = |text: &str| inert(&one_line(text));
     let mut whole = one_line(&dialect.neutralise(&one_line(text)));
     if whole.chars().count() > LONGEST_TITLE {
         // Cut before it is neutralised again, so that no code span loses its end.
@@ -77,6 +78,32 @@ pub(super) fn title(text: &str, dialect: &dyn Dialect) -> String {
     } else {
         whole
     }
+}
+
+/// Returns a title in which nobody is mentioned and nothing referred to.
+///
+/// A title is no Markdown, so that marks of code do not help: the sign itself is put in its wide form.
+fn inert(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let next = chars.peek().copied().unwrap_or(' ');
+        let digit = next.is_ascii_digit();
+        out.push(match c {
+            // Letters beyond ASCII end no word for those who look for mentions.
+            '@' if !before.is_ascii_alphanumeric()
+                && (next.is_alphanumeric() || "_.".contains(next)) =>
+            {
+                '\u{ff20}'
+            }
+            '#' if digit => '\u{ff03}',
+            '!' if digit => '\u{ff01}',
+            _ => c,
+        });
+        before = c;
+    }
+    out
 }
 
 pub(super) struct Source<'a> {
@@ -213,5 +240,26 @@ impl Source<'_> {
             commit = commit.unwrap_or("none"),
             item = self.fingerprint,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::PlainDialect;
+
+    #[test]
+    fn a_title_mentions_nobody_and_refers_to_nothing() {
+        for (text, expected) in [
+            ("ask @alice, 担当@bob", "ask ＠alice, 担当＠bob"),
+            ("mail me@example.com @ home", "mail me@example.com @ home"),
+            (
+                "after #12 and !3, C# is fine!",
+                "after ＃12 and ！3, C# is fine!",
+            ),
+        ] {
+            assert_eq!(title(text, &PlainDialect), expected);
+            assert_eq!(title(expected, &PlainDialect), expected);
+        }
     }
 }
