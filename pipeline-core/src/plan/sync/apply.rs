@@ -34,6 +34,8 @@ const MOST_SENDINGS: u32 = 3;
 const MOST_WAITS: u32 = 10;
 /// How long to wait where it does not say.
 const WAIT: Duration = Duration::from_secs(60);
+/// Longest of these waits; for a longer one the run ends, says so, and goes on where it was when it is started again.
+const LONGEST_WAIT: Duration = Duration::from_secs(900);
 /// Times a file that is changed meanwhile is read again.
 const MOST_READINGS: u32 = 5;
 
@@ -214,8 +216,11 @@ impl PlanSync {
         if *waits >= MOST_WAITS {
             return false;
         }
-        *waits += 1;
         let how_long = retry_after.unwrap_or(WAIT);
+        if how_long > LONGEST_WAIT {
+            return false;
+        }
+        *waits += 1;
         watch.waits(how_long);
         self.clock.sleep(how_long).await;
         true
