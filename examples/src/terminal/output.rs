@@ -170,6 +170,9 @@ impl Output {
     /// If standard error is closed.
     pub fn complain(&self, what: &impl fmt::Display) -> io::Result<()> {
         self.progress.pause();
+        // Not every sentence comes escaped: causes hold words of trackers and files.
+        let what = what.to_string();
+        let what = super::escape(&what);
         match &self.sink {
             Sink::Standard => writeln!(io::stderr().lock(), "error: {what}"),
             Sink::Captured(_) => self.write(format!("error: {what}").as_bytes(), true),
@@ -226,6 +229,13 @@ mod tests {
         program.line("hello").expect("written");
         program.result(&1).expect("written");
         assert_eq!(program.taken(), "1\n");
+    }
+
+    #[test]
+    fn a_complaint_steers_no_terminal() {
+        let out = Output::captured(false);
+        out.complain(&"\u{1b}[31m\u{202e}x").expect("written");
+        assert_eq!(out.taken(), "error: \\u{1b}[31m\\u{202e}x\n");
     }
 
     #[test]
