@@ -263,6 +263,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 async move { Ok::<_, std::convert::Infallible>(forward::answer(&shared, request).await) }
             });
             let mut builder = hyper::server::conn::http1::Builder::new();
+            // A client that has said all may close its side; a call under way is not broken off for it, nor missing in the log.
+            builder.half_close(true);
             builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_buf_size(64 << 10);
             if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
                 tracing::debug!(%error, "a connection to the broker ended");

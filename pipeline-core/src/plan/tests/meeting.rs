@@ -232,7 +232,7 @@ async fn what_a_plan_says_is_text_on_every_tracker() {
     }
     assert_eq!(
         world.issues().await[0].title,
-        "Ship it \u{25a1} for `@alice`"
+        "Ship it \u{25a1} for \u{ff20}alice"
     );
     assert_eq!(
         PlanDocument::parse(world.text())

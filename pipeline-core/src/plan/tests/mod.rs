@@ -254,6 +254,8 @@ async fn an_issue_reads_like_one() {
     insta::assert_snapshot!(world.issues().await[0].body, @"
     Phase: Phase 1: Login › Form
 
+    Log in @alice
+
     With a password.
 
     - [ ] remember me
