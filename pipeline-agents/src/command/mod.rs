@@ -228,7 +228,7 @@ impl CommandAgent {
         let mut report = match process.ending() {
             Ending::Exited => match self.wrapper.complaint(process) {
                 Some(detail) => AgentReport::of(AgentOutcome::SandboxUnavailable { detail }),
-                None => self.conclude_exit(task, schema, process),
+                None => self.without_secrets(self.conclude_exit(task, schema, process)),
             },
             Ending::Deadline => AgentReport::of(AgentOutcome::Deadline),
             Ending::Stalled => AgentReport::of(AgentOutcome::Stalled),
@@ -241,6 +241,24 @@ impl CommandAgent {
             report
                 .notes
                 .insert("escaped-processes-ended".to_owned(), count);
+        }
+        report
+    }
+
+    /// Takes the agent's own secrets out of what a program says for people to read.
+    fn without_secrets(&self, mut report: AgentReport) -> AgentReport {
+        let clear = |text: &mut String| *text = self.redactor.redact(text);
+        clear(&mut report.message);
+        for command in &mut report.commands {
+            clear(&mut command.command);
+        }
+        match &mut report.outcome {
+            AgentOutcome::NeedsInput { question } => clear(question),
+            AgentOutcome::Refused { detail }
+            | AgentOutcome::AuthenticationFailed { detail }
+            | AgentOutcome::SandboxUnavailable { detail }
+            | AgentOutcome::SchemaViolation { detail } => clear(detail),
+            _ => {}
         }
         report
     }
