@@ -15,6 +15,7 @@ mod landing;
 mod outside;
 mod plan;
 mod refusals;
+mod servers;
 mod ship;
 mod triage_alone;
 mod trouble;
