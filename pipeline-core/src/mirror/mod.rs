@@ -404,8 +404,17 @@ impl Mirror {
                 kept: known.as_ref().map(|k| k.kept.clone()).unwrap_or_default(),
             },
             Err(TrackerError::NotFound { .. }) => {
+                if known.is_none() && news {
+                    // Reported as changed and yet not there: a permission may be missing, and nothing reports its return.
+                    let reason = "it was reported and is not there".to_owned();
+                    self.lock().unreadable(key, reason, date, news);
+                    return Ok(date);
+                }
                 let Some(known) = known.as_ref().filter(|known| !known.gone) else {
-                    self.lock().readable(key, date);
+                    // One that was never read stays among the unreadable and is tried again.
+                    if known.is_some() {
+                        self.lock().readable(key, date);
+                    }
                     return Ok(date);
                 };
                 Mirrored {
