@@ -566,3 +566,22 @@ async fn secrets_are_taken_out_of_progress() {
         ["the key is [redacted]", "a [2Jb"]
     );
 }
+
+#[tokio::test]
+async fn secrets_are_taken_out_of_what_it_says_at_the_end() {
+    let commands = Commands::new(false);
+    let said = r#"echo "{\"v\":1,\"outcome\":\"completed\",\"message\":\"the key is $MODEL_API_KEY\",\"commands\":[{\"command\":\"use $MODEL_API_KEY\",\"exit_code\":0}]}""#;
+    let report = commands.implement(said).await;
+    assert_eq!(report.message, "the key is [redacted]");
+    assert_eq!(report.commands[0].command, "use [redacted]");
+    let asked =
+        r#"echo "{\"v\":1,\"outcome\":\"needs_input\",\"question\":\"is $MODEL_API_KEY right?\"}""#;
+    let report = commands.implement(asked).await;
+    assert!(
+        !format!("{report:?}").contains(CANARY),
+        "{:?}",
+        report.outcome
+    );
+    let words = commands.implement("echo words of $MODEL_API_KEY").await;
+    assert!(!format!("{words:?}").contains(CANARY), "{words:?}");
+}
