@@ -6,6 +6,8 @@ use pipeline_core::clock::SystemClock;
 use pipeline_trackers::fake::FakeGitLab;
 use pipeline_trackers::fake::FakeServer;
 use pipeline_trackers::fake::Fault;
+use pipeline_trackers::fake::backlog;
+use pipeline_trackers::fake::backlog::FakeBacklog;
 use serde_json::Value;
 
 use super::world::Done;
@@ -84,6 +86,77 @@ impl Service for GitLab {
     fn thread(&self, key: &str) -> Vec<String> {
         let notes = self.0.service().notes(key.parse().expect("a number"));
         notes.into_iter().map(|(_, text)| text).collect()
+    }
+
+    fn writes(&self) -> usize {
+        self.0
+            .log()
+            .count(pipeline_trackers::fake::FakeRequest::is_write)
+    }
+}
+
+struct Backlog(FakeServer<FakeBacklog>);
+
+impl Backlog {
+    fn new() -> Self {
+        let fake = FakeBacklog::new(std::sync::Arc::new(SystemClock));
+        Self(FakeServer::start(fake).expect("a port"))
+    }
+}
+
+fn issue(key: &str) -> pipeline_core::issue::IssueKey {
+    pipeline_core::issue::IssueKey::new(key).expect("a key")
+}
+
+impl Service for Backlog {
+    fn options(&self) -> Vec<String> {
+        let approver = backlog::ALICE.to_string();
+        [
+            "--tracker",
+            "backlog",
+            "--project",
+            "env:PROJECT",
+            "--approver",
+            &approver,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            (
+                "PROJECT",
+                format!("{}tools/projects/{}", self.0.url(), backlog::PROJECT),
+            ),
+            ("BACKLOG_API_KEY", backlog::KEY.to_owned()),
+        ]
+    }
+
+    fn file(&self, title: &str) -> String {
+        let filed = self
+            .0
+            .service()
+            .file_issue(backlog::ALICE, title, "As the title says.");
+        filed.expect("a key").to_string()
+    }
+
+    fn comment(&self, key: &str, text: &str) {
+        let said = self.0.service().comment(backlog::ALICE, &issue(key), text);
+        said.expect("the issue is there");
+    }
+
+    fn start(&self, key: &str) {
+        let moved = self
+            .0
+            .service()
+            .move_to(backlog::ALICE, &issue(key), "In Progress", "");
+        moved.expect("the issue is there");
+    }
+
+    fn thread(&self, key: &str) -> Vec<String> {
+        let said = self.0.service().said(&issue(key)).into_iter();
+        said.map(|(_, text)| text).collect()
     }
 
     fn writes(&self) -> usize {
@@ -259,6 +332,99 @@ async fn a_log_of_everything_and_every_refusal_is_without_the_credential() {
         assert!(!said.contains(FakeGitLab::TOKEN), "{fault:?}");
         service.0.faults().clear();
     }
+}
+
+#[tokio::test]
+async fn the_main_job_over_backlog() {
+    the_main_job(&Backlog::new()).await;
+}
+
+#[tokio::test]
+async fn a_log_of_everything_and_every_refusal_is_without_the_key() {
+    let service = Backlog::new();
+    let mut world = World::new().await;
+    world.agent("", "", "true");
+    set_up(&mut world, &service).await.ended(0);
+    world.set("ISSUE_PIPELINE_LOG", "trace");
+    service.file("Greet the customer by name");
+    for fault in [
+        Fault::Unauthenticated,
+        Fault::NotFound,
+        Fault::Lost { landed: true },
+        Fault::NotJson,
+    ] {
+        service.0.faults().next(1, fault);
+        let said = world.run(&["triage"]).await.said();
+        assert!(!said.contains(backlog::KEY), "{fault:?}");
+        service.0.faults().clear();
+    }
+}
+
+#[tokio::test]
+async fn doctor_names_the_cure_for_whatever_is_wrong_with_backlog() {
+    let service = Backlog::new();
+    let mut world = World::new().await;
+    world.agent("", "", "true");
+    set_up(&mut world, &service).await.ended(0);
+    let fake = service.0.service();
+
+    let usual = fake.oddities();
+    fake.set_oddities(backlog::Oddities { role: 4, ..usual });
+    let said = doctors_cure(
+        &world.run(&["--json", "doctor"]).await.json(),
+        "role and project",
+    );
+    assert!(said.contains("the role member"), "{said}");
+    fake.set_oddities(usual);
+
+    fake.set_text_formatting("backlog");
+    let said = doctors_cure(
+        &world.run(&["--json", "doctor"]).await.json(),
+        "role and project",
+    );
+    assert!(
+        said.contains("[tracker.backlog] text = \"backlog\""),
+        "{said}"
+    );
+    fake.set_text_formatting("markdown");
+
+    fake.rename_status("Spec/log review", "Elsewhere")
+        .expect("it is there");
+    let said = doctors_cure(&world.run(&["--json", "doctor"]).await.json(), "statuses");
+    assert!(
+        said.contains("no status `Spec/log review`: create it"),
+        "{said}"
+    );
+    fake.rename_status("Elsewhere", "Spec/log review")
+        .expect("it is there");
+
+    let (bot, person) = (backlog::BOT, backlog::ALICE);
+    world.configure(
+        &format!("approvers = [\"{person}\"]"),
+        &format!("approvers = [\"{person}\", \"@pipeline-bot\"]"),
+    );
+    let said = doctors_cure(&world.run(&["--json", "doctor"]).await.json(), "approvers");
+    assert!(
+        said.contains(&bot.to_string()) && said.contains("name people in [gates]"),
+        "{said}"
+    );
+
+    world.set("BACKLOG_API_KEY", "another-key-0123456789");
+    let said = doctors_cure(
+        &world.run(&["--json", "doctor"]).await.json(),
+        "own account",
+    );
+    assert!(
+        said.contains("check the variable it is read from") && !said.contains("another-key"),
+        "{said}"
+    );
+
+    world.set("BACKLOG_API_KEY", "");
+    let said = doctors_cure(&world.run(&["--json", "doctor"]).await.json(), "tracker");
+    assert!(
+        said.contains("BACKLOG_API_KEY") && said.contains("[tracker]"),
+        "{said}"
+    );
 }
 
 fn doctors_cure(report: &Value, name: &str) -> String {

@@ -223,9 +223,13 @@ pub(super) fn without_credentials(bytes: &[u8]) -> Option<Vec<u8>> {
                     .values_mut()
                     .fold(fewer, |found, value| clear(value) || found)
             }
-            Value::Array(all) => all
-                .iter_mut()
-                .fold(false, |found, value| clear(value) || found),
+            Value::Array(all) => {
+                let mut found = false;
+                for value in all {
+                    found |= clear(value);
+                }
+                found
+            }
             _ => false,
         }
     }

@@ -10,8 +10,11 @@ use proptest_state_machine::StateMachineTest;
 use proptest_state_machine::prop_state_machine;
 
 use super::world::World;
+use super::world::check_answer;
 use super::world::main_branch;
 use super::world::ok;
+use super::world::triage_answer;
+use crate::agent::TaskKind;
 use crate::issue::EventId;
 use crate::issue::IssueKey;
 use crate::memory::ScriptedTurn;
@@ -121,6 +124,44 @@ impl Orchestrator {
             .collect()
     }
 
+    /// Ticks until the issue has its check: an answer that was lost costs a tick, and a person waits for the memo.
+    fn check_until_it_stands(&self, issue: &IssueKey, files: &[&str]) {
+        let world = &self.world;
+        for _ in 0..4 {
+            let stands = world.count(issue, "AI local-check memo");
+            if self.runtime.block_on(stands) > 0 {
+                return;
+            }
+            let asked = |kind| {
+                let tasks = world.agent.tasks();
+                tasks
+                    .iter()
+                    .filter(|task| task.issue == *issue && task.kind == kind)
+                    .count()
+            };
+            // A turn that was taken is given again; one that was not still waits in the script.
+            if asked(TaskKind::Triage) > 0 {
+                world
+                    .agent
+                    .add(TaskKind::Triage, ScriptedTurn::answers(triage_answer()));
+            }
+            if asked(TaskKind::LocalCheck) > 0 {
+                let answer = ScriptedTurn::answers(check_answer(files));
+                world.agent.add(TaskKind::LocalCheck, answer);
+            }
+            world.clock.advance(Duration::from_secs(600));
+            self.runtime.block_on(async {
+                world.triage().await;
+                world.check().await;
+            });
+        }
+        let bodies = self.runtime.block_on(world.bodies(issue));
+        assert!(
+            bodies.iter().any(|b| b.contains("AI local-check memo")),
+            "{issue} was never checked: {bodies:?}"
+        );
+    }
+
     fn ticks(&self, integrates: bool) {
         let options = TickOptions::default();
         // What fails is in the report or the error; the next tick goes on.
@@ -181,6 +222,7 @@ impl StateMachineTest for Orchestrator {
                 let files = [files[0].as_str()];
                 let issue = sut.world.checked("Do it", &files);
                 let issue = sut.runtime.block_on(issue);
+                sut.check_until_it_stands(&issue, &files);
                 sut.issues.push(issue);
             }
             Step::Start(i) => {
