@@ -19,10 +19,7 @@ async fn finish(world: &World, key: &str) -> EndState {
         }
         if let Some(candidate) = world.waiting().await {
             let ok = format!("OK {candidate}");
-            world
-                .run(&["issue", "comment", key, &ok, "--as", "mika"])
-                .await
-                .ended(0);
+            world.run(&["issue", "comment", key, &ok]).await.ended(0);
         } else if world.thread(key).await.contains("kind: landed") {
             // Once more: whatever a dead process left is taken away by the next ordinary tick.
             for command in ["dispatch", "integrate"] {
@@ -46,10 +43,7 @@ async fn before(step: usize, world: &World, key: &str) {
         world.run(&["integrate"]).await.ended(0);
         let candidate = world.waiting().await.expect("a candidate waits");
         let ok = format!("OK {candidate}");
-        world
-            .run(&["issue", "comment", key, &ok, "--as", "mika"])
-            .await
-            .ended(0);
+        world.run(&["issue", "comment", key, &ok]).await.ended(0);
     }
 }
 

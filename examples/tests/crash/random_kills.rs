@@ -60,10 +60,7 @@ async fn a_landing_of_2_000_files_killed_at_random_is_completed() {
     world.run(&["integrate"]).await.ended(0);
     let candidate = world.waiting().await.expect("a candidate waits");
     let ok = format!("OK {candidate}");
-    world
-        .run(&["issue", "comment", &key, &ok, "--as", "mika"])
-        .await
-        .ended(0);
+    world.run(&["issue", "comment", &key, &ok]).await.ended(0);
     let ready = Snapshot::of(&world);
     let began = std::time::Instant::now();
     world.run(&["integrate"]).await.ended(0);

@@ -60,10 +60,7 @@ async fn recover_and_gc_say_first_and_do_only_when_told() {
         .says("has not landed")
         .says("Nothing was removed");
     let ok = format!("OK {candidate}");
-    world
-        .run(&["issue", "comment", &key, &ok, "--as", "mika"])
-        .await
-        .ended(0);
+    world.run(&["issue", "comment", &key, &ok]).await.ended(0);
     world.run(&["integrate"]).await.ended(0);
     let refs = ["for-each-ref", "refs/agents/patch"];
     assert_ne!(world.git(&refs).await, "");
