@@ -17,6 +17,8 @@ const POSTS: Duration = Duration::from_secs(24 * 3600);
 pub fn still_open(entries: &[Entry]) -> Vec<&Entry> {
     let mut posted: BTreeSet<&str> = BTreeSet::new();
     let mut won: BTreeSet<&str> = BTreeSet::new();
+    // A run without a claim only reads: nothing depends on how it ended.
+    let mut claimed: BTreeSet<&RunId> = BTreeSet::new();
     let mut closed: BTreeSet<&RunId> = BTreeSet::new();
     for entry in entries {
         match &entry.record {
@@ -26,7 +28,8 @@ pub fn still_open(entries: &[Entry]) -> Vec<&Entry> {
             Record::RunClosed { run, .. } => {
                 closed.insert(run);
             }
-            Record::ClaimWon { nonce, .. } => {
+            Record::ClaimWon { nonce, run, .. } => {
+                claimed.insert(run);
                 won.insert(nonce);
             }
             Record::PlanIssueDone { item, .. } | Record::PlanIssueDropped { item } => {
@@ -47,10 +50,10 @@ pub fn still_open(entries: &[Entry]) -> Vec<&Entry> {
                 !won.contains(nonce.as_str()) && !closed.contains(run)
             }
             Record::PlanIssueIntent { item, .. } => !posted.contains(item.as_str()),
-            Record::ClaimWon { run, .. }
-            | Record::WorkspaceTaken { run, .. }
+            Record::ClaimWon { run, .. } => !closed.contains(run),
+            Record::WorkspaceTaken { run, .. }
             | Record::ChildStarted { run, .. }
-            | Record::PatchStored { run, .. } => !closed.contains(run),
+            | Record::PatchStored { run, .. } => claimed.contains(run) && !closed.contains(run),
             Record::LandDone { candidate, .. } => {
                 // One candidate may be tried several times: an end closes what was begun before it.
                 open.retain(|e| !matches!(&e.record, Record::LandIntent { plan } if plan.candidate.as_str() == candidate));
