@@ -29,16 +29,34 @@ fn every_key_of_the_model_stands_in_the_template() {
         .map(|path| path.replace("stages.*", "stages.triage"))
         // The three places of a secret are shown once, for all secrets together.
         .filter(|path| !path.starts_with("agents.my-agent.secrets"))
-        .filter(|path| !path.starts_with("agents.my-agent.api.key."))
-        .filter(|path| !path.starts_with("tracker.token."))
+        .filter(|path| !path.contains(".key.") && !path.starts_with("tracker.token."))
+        // One phase is shown as an example.
+        .filter(|path| !path.starts_with("plan.phases.*"))
         .filter(|path| !stands.contains(path))
         .collect();
     assert_eq!(missing, Vec::<String>::new());
 }
 
+/// Returns the template in force without the keys that only codex and claude take: its example is a command.
+fn of_a_command() -> String {
+    let mut in_agent = false;
+    let lines: Vec<String> = template::all_in_force()
+        .lines()
+        .filter(|line| {
+            if line.starts_with('[') {
+                in_agent = *line == "[agents.my-agent]";
+            }
+            let others = ["key = ", "base_url = ", "login = "];
+            !(in_agent && others.iter().any(|key| line.starts_with(key)))
+        })
+        .map(str::to_owned)
+        .collect();
+    lines.join("\n")
+}
+
 #[test]
 fn every_value_in_the_template_is_the_default_where_there_is_one() {
-    let in_force = parse(&template::all_in_force()).expect("the template in force is usable");
+    let in_force = parse(&of_a_command()).expect("the template in force is usable");
     let shown = serde_json::to_value(&in_force).expect("serialises");
     let mut default = Config::default();
     default
@@ -52,7 +70,7 @@ fn every_value_in_the_template_is_the_default_where_there_is_one() {
 
 #[test]
 fn the_template_shows_when_each_stage_runs_by_default() {
-    let shown = parse(&template::all_in_force()).expect("usable").schedule;
+    let shown = parse(&of_a_command()).expect("usable").schedule;
     for stage in [
         Stage::Triage,
         Stage::Check,

@@ -14,10 +14,13 @@ use pipeline_core::process::Wrapper;
 use pipeline_core::status::Status;
 use pipeline_core::tracker::IssueQuery;
 use pipeline_core::tracker::Tracker;
+use pipeline_core::tracker::TrackerError;
 use pipeline_core::workspace::Target;
 use pipeline_core::workspace::WorkspaceProvider as _;
 use pipeline_git::GitWorkspaces;
 use pipeline_git::WorkspaceOptions;
+use pipeline_trackers::local::Actor;
+use pipeline_trackers::local::LocalTracker;
 use serde::Serialize;
 
 use super::Context;
@@ -339,6 +342,18 @@ async fn tracker(context: &Context, workplace: &Workplace) -> Vec<Check> {
     checks
 }
 
+/// Asks the local tracker for each status by the name that the configuration gives it.
+async fn local_statuses(workplace: &Workplace) -> Result<(), TrackerError> {
+    let tracker = LocalTracker::open(workplace.tracker_dir(), Actor::pipeline())?;
+    let wanted = &workplace.config().tracker.statuses;
+    let after = workplace.config().landing.after_landing.iter();
+    let names = [&wanted.open, &wanted.spec_review, &wanted.in_progress];
+    for name in names.into_iter().chain(after) {
+        tracker.status_named(name).await?;
+    }
+    Ok(())
+}
+
 async fn statuses(workplace: &Workplace, tracker: &dyn Tracker) -> Check {
     let wanted = &workplace.config().tracker.statuses;
     let after = workplace.config().landing.after_landing.iter();
@@ -351,7 +366,12 @@ async fn statuses(workplace: &Workplace, tracker: &dyn Tracker) -> Check {
         // The names matter, not the issues.
         updated_since: Some(SystemClock.now()),
     };
-    if let Err(error) = tracker.list_issues(&query).await {
+    let known = match workplace.config().tracker.kind {
+        // The folder has names of its own, by which it is opened: only comparing shows a difference.
+        TrackerKind::Local => local_statuses(workplace).await,
+        _ => tracker.list_issues(&query).await.map(drop),
+    };
+    if let Err(error) = known {
         let cure = "create it, or change its name in [tracker.statuses] or [landing] after_landing";
         return Check::broken("statuses", one_line(&error), cure);
     }

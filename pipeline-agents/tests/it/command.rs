@@ -316,7 +316,7 @@ async fn the_task_is_one_line_of_json() {
     assert_eq!(said["workdir"], task.workdir.unwrap().to_str().unwrap());
     said["run"] = "RUN".into();
     said["workdir"] = "WORKDIR".into();
-    insta::assert_snapshot!(said, @r#"{"deadline_seconds":3600,"images":[],"input":{"title":"A title"},"issue":"PROJ-12","kind":"local_check","mode":"read_only","prompt":"Do it.","run":"RUN","schema":{"type":"object"},"session":"s-1","v":1,"workdir":"WORKDIR"}"#);
+    insta::assert_snapshot!(said, @r#"{"deadline_seconds":3600,"images":[],"input":{"title":"A title"},"issue":"PROJ-12","kind":"local_check","mode":"read_only","model":null,"prompt":"Do it.","run":"RUN","schema":{"type":"object"},"session":"s-1","v":1,"workdir":"WORKDIR"}"#);
 }
 
 #[tokio::test]

@@ -247,7 +247,7 @@ impl Sighting {
 /// use pipeline_core::conflict::watch::{CollisionKind, Lines, TouchedLines, WatchAction, WatchPolicy, WatchedRun, look};
 /// use pipeline_core::footprint::{Footprint, RepoPath};
 ///
-/// let run = |name: &str, claim, first, last| {
+/// let run = |name: &str, claim, first: u32, last: u32| {
 ///     let path = RepoPath::parse("src/price.rs").expect("a path");
 ///     let touched = TouchedLines::Some([Lines::new(first, last + 1)].into());
 ///     WatchedRun::new(name, name, claim)

@@ -178,6 +178,8 @@ struct Move {
     kind: ChangeKind,
     from: RepoPath,
     to: RepoPath,
+    /// Less than the whole content stayed, so its blobs have to be named.
+    changed: bool,
 }
 
 struct Reader<'a> {
@@ -201,6 +203,11 @@ impl<'a> Reader<'a> {
                 .malformed("a file is moved and added or deleted at once"));
         }
         let index = self.index()?;
+        if index.is_none() && moved.as_ref().is_some_and(|moved| moved.changed) {
+            return Err(self
+                .lines
+                .malformed_next("a file that is moved and changed names its blobs"));
+        }
         let sides = self.side_lines()?;
 
         let kind = match (&moved, modes) {
@@ -311,6 +318,7 @@ impl<'a> Reader<'a> {
             kind,
             from: RepoPath::new(name(from)?),
             to: RepoPath::new(name(to)?),
+            changed: value != b"100%",
         }))
     }
 

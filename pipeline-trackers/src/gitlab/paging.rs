@@ -48,7 +48,7 @@ impl GitLabTracker {
         let mut page = request.clone();
         let mut date = None;
         let mut total = None;
-        for _ in 0..MOST_PAGES {
+        for read in 1..=MOST_PAGES {
             let (found, answer) = self.client.read_json::<Vec<T>>(&page).await?;
             let date = *date.get_or_insert(answer.date);
             let now = answer.number("x-total");
@@ -60,7 +60,7 @@ impl GitLabTracker {
             total = now.or(total);
             let full = found.len() >= PAGE as usize;
             rows.extend(found.into_iter().filter(|row| seen.insert(id(row))));
-            match next(&page, &answer, full) {
+            match next(&page, &answer, full, read) {
                 Some(next) => page = next,
                 None => return Ok(Some(Reply::new(rows, date))),
             }
@@ -70,7 +70,9 @@ impl GitLabTracker {
 }
 
 /// Returns the request of the next page, if there is one.
-pub(super) fn next(page: &Request, answer: &Answer, full: bool) -> Option<Request> {
+///
+/// `read` is how many were read so far.
+pub(super) fn next(page: &Request, answer: &Answer, full: bool, read: usize) -> Option<Request> {
     let link = answer.header("link");
     if let Some(query) = link.and_then(next_query) {
         // Only the parameters are taken: behind a proxy the link may name another host, or none that is reachable.
@@ -79,13 +81,13 @@ pub(super) fn next(page: &Request, answer: &Answer, full: bool) -> Option<Reques
     match answer.header("x-next-page") {
         Some(number) if !number.is_empty() => Some(page.clone().replace_query("page", number)),
         Some(_) => None,
-        // Something in between took both away.
+        // Something in between took both away, or the last page by keyset is full: only counting tells.
         None if link.is_none() && full => {
-            let number: u64 = page
-                .parameter("page")
-                .and_then(|n| n.parse().ok())
-                .unwrap_or(1);
-            Some(page.clone().replace_query("page", number.saturating_add(1)))
+            let by_number = page
+                .clone()
+                .without_query("cursor")
+                .without_query("pagination");
+            Some(by_number.replace_query("page", read.saturating_add(1)))
         }
         None => None,
     }

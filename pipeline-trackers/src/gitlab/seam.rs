@@ -339,7 +339,7 @@ impl GitLabTracker {
             let date = *date.get_or_insert(answer.date);
             let full = rows.len() >= PAGE as usize;
             issues.extend(rows.iter().filter_map(wire::Issue::key));
-            if paging::next(&request, &answer, full).is_none() {
+            if paging::next(&request, &answer, full, 1).is_none() {
                 return Ok((issues, date));
             }
             match rows.iter().filter_map(|row| row.updated_at).max() {

@@ -94,6 +94,12 @@ impl Request {
         self.query(name, value)
     }
 
+    /// Leaves a parameter out.
+    pub(crate) fn without_query(mut self, name: &str) -> Self {
+        self.query.retain(|(known, _)| known != name);
+        self
+    }
+
     /// Sets the whole query, as a link of the server has it.
     pub(crate) fn with_query(mut self, query: Vec<(String, String)>) -> Self {
         self.query = query;

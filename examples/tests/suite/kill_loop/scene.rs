@@ -154,10 +154,13 @@ impl Scene {
             self.world.run(&["integrate"]).await;
             if let Some(candidate) = self.world.waiting().await {
                 let ok = format!("OK {candidate}");
-                self.world
-                    .run(&["issue", "comment", &self.keys[0], &ok])
-                    .await
-                    .ended(0);
+                // After a kill a candidate may hold any of them, and an OK counts only in an issue of its own.
+                for key in &self.keys {
+                    self.world
+                        .run(&["issue", "comment", key, &ok])
+                        .await
+                        .ended(0);
+                }
                 self.world.run(&["integrate"]).await;
             }
             let log = self

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -34,6 +35,9 @@ struct Noted {
     copy: PathBuf,
     device: u64,
     inode: u64,
+    /// What stands in it.
+    #[serde(default)]
+    token: String,
 }
 
 /// The index of one checkout, held.
@@ -70,7 +74,10 @@ pub(crate) async fn hold(
         for checkout in checkouts {
             let lock = checkout.git_dir.join("index.lock");
             let placeholder = checkout.git_dir.join(format!("agents-{}.lock", nonce()));
-            let file = fs::File::create_new(&placeholder)?;
+            let mut file = fs::File::create_new(&placeholder)?;
+            // A number is free again once its file is gone, and may be given to a person's lock: the words are not.
+            let token = nonce();
+            file.write_all(token.as_bytes())?;
             let found = file.metadata()?;
             let copy = checkout.git_dir.join(format!("agents-{}.index", nonce()));
             noted.locks.push(Noted {
@@ -78,6 +85,7 @@ pub(crate) async fn hold(
                 copy: copy.clone(),
                 device: found.dev(),
                 inode: found.ino(),
+                token,
             });
             write_note(&note, &noted)?;
             // Linking fails if the lock is there, as git's own way of creating it does.
@@ -164,10 +172,12 @@ pub(crate) async fn clear(repository: &Repository) -> Result<(), GitError> {
             copy,
             device,
             inode,
+            token,
         } in noted.locks
         {
             let ours = fs::symlink_metadata(&lock)
-                .is_ok_and(|found| (found.dev(), found.ino()) == (device, inode));
+                .is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
+                && fs::read(&lock).is_ok_and(|said| said == token.as_bytes());
             if ours {
                 fs::remove_file(&lock)?;
             }
