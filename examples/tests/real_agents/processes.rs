@@ -22,7 +22,7 @@ async fn killed(cli: Cli, signal: &str) {
         return;
     };
     let world = &machine.world;
-    world.started("Greet by name").await;
+    let key = world.started("Greet by name").await;
     let running = world.binary(&["dispatch"]).start().expect("starts");
     let pid = running.identity().expect("known").pid().to_string();
     let finishing = tokio::spawn(running.finish(std::future::pending()));
@@ -41,11 +41,12 @@ async fn killed(cli: Cli, signal: &str) {
     assert!(kill.run().await.expect("kill runs").succeeded());
     let ended = finishing.await.expect("joined").expect("watched");
     assert!(!ended.succeeded());
-    // At the next start at the latest they are gone.
-    machine.edit(|document| {
-        document["workers"]["slots"] = toml_edit::value(toml_edit::Array::new());
-    });
-    world.run(&["dispatch"]).await;
+    // At the next start at the latest they are gone. The issue is taken back, so that nobody new begins.
+    world
+        .run(&["issue", "move", &key, "Spec/log review"])
+        .await
+        .ended(0);
+    world.run(&["dispatch"]).await.ended(0);
     assert_eq!(machine.processes().await, [""; 0], "{signal}");
 }
 
