@@ -58,7 +58,8 @@ impl Facts {
         );
         fact(
             "files of the pipeline",
-            names_below(&world.state(), &["runs", "agents"]),
+            // What lies in the trash has been given up, and goes when its grace time is over.
+            names_below(&world.state(), &["runs", "agents", "git/trash"]),
         );
         fact("processes", living(world).await);
         let fsck = world.spec(

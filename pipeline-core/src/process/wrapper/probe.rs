@@ -10,6 +10,7 @@ use super::Wrapper;
 use super::reach::Access;
 use super::reach::Reach;
 use crate::process::Ending;
+use crate::process::OwnFolder;
 use crate::process::ProcessSpec;
 use crate::process::error::ProcessError;
 use crate::process::error::WrapperError;
@@ -45,7 +46,7 @@ pub(super) async fn probe(wrapper: &Wrapper, by: &str, scratch: &Path) -> Result
             .arg(word)
             .deadline(TIME)
             .confined(
-                wrapper.clone().hide(&stage.root),
+                wrapper.clone().hide(stage.root.path()),
                 Reach::new(&stage.workspace, access),
             );
         let report = spec.run().await.map_err(|error| match error {
@@ -84,31 +85,22 @@ pub(super) fn first_words(stderr: &str) -> String {
 
 /// A workspace with a canary beside it, gone when dropped.
 struct Stage {
-    root: PathBuf,
+    root: OwnFolder,
     workspace: PathBuf,
     canary: PathBuf,
 }
 
 impl Stage {
     fn new(scratch: &Path) -> io::Result<Self> {
-        let root =
-            fs::canonicalize(scratch)?.join(format!("wrapper-trial-{}", crate::random::nonce()));
-        let stage = Self {
-            workspace: root.join("workspace"),
-            canary: root.join("canary"),
+        let name = format!("wrapper-trial-{}", crate::random::nonce());
+        let root = OwnFolder::new(scratch, &name)?;
+        let (workspace, canary) = (root.path().join("workspace"), root.path().join("canary"));
+        fs::create_dir(&workspace)?;
+        fs::write(&canary, "out of reach")?;
+        Ok(Self {
             root,
-        };
-        fs::create_dir(&stage.root)?;
-        fs::create_dir(&stage.workspace)?;
-        fs::write(&stage.canary, "out of reach")?;
-        Ok(stage)
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.root) {
-            tracing::warn!(%error, folder = %self.root.display(), "the folder of a wrapper's trial could not be removed");
-        }
+            workspace,
+            canary,
+        })
     }
 }
