@@ -109,7 +109,8 @@ impl Board {
         if tips.is_empty() {
             return Ok(Vec::new());
         }
-        self.command()
+        let fetched = self
+            .command()
             .args([
                 "fetch",
                 "--quiet",
@@ -122,8 +123,16 @@ impl Board {
             ])
             .args([format!("+{REFS}*:{REFS}*")])
             .run()
-            .await?;
+            .await;
         let objects = Objects::open(&self.repository)?;
+        if let Err(error) = fetched {
+            // Where several fetch at once, all but one cannot move the refs here. What they brought is what counts.
+            for tip in &tips {
+                if objects.find(tip).await?.is_none() {
+                    return Err(error);
+                }
+            }
+        }
         let mut boards = Vec::with_capacity(tips.len());
         for tip in tips {
             // One that was moved between the list and the fetch is read by whoever loses the race because of it.
