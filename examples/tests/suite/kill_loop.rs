@@ -15,8 +15,8 @@ use std::time::Duration;
 use self::facts::Facts;
 use self::scene::Scene;
 
-/// How many kills a plain `cargo test` makes of each kind; `LOOPS=100` is the full measure.
-const A_FEW: u64 = 4;
+/// How many kills a plain `cargo test` makes of each kind: a tenth of the full measure, `LOOPS=100`.
+const A_TENTH: u64 = 10;
 /// From how many kills on they must have hit several steps.
 const MANY: u64 = 20;
 /// Every how many kills the tick that recovers is killed as well.
@@ -47,7 +47,7 @@ async fn killed_landing_ends_as_if_nobody_had_killed_it() {
 
 /// Returns how many kills are made of each command; those of `integrate` fall on building and landing in halves.
 fn loops() -> u64 {
-    number("LOOPS").unwrap_or(A_FEW)
+    number("LOOPS").unwrap_or(A_TENTH)
 }
 
 /// Kills a command so often, and compares what comes of it.
