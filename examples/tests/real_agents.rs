@@ -12,6 +12,8 @@ mod world;
 
 #[path = "real_agents/hostile.rs"]
 mod hostile;
+#[path = "real_agents/limits.rs"]
+mod limits;
 #[path = "real_agents/machine.rs"]
 mod machine;
 #[path = "real_agents/processes.rs"]

@@ -15,7 +15,7 @@ async fn killed(cli: Cli, signal: &str) {
         ("check", check(&["greeting.txt"])),
         (
             "work",
-            json!([{ "shell": "echo begun > begun.txt; tail -f /dev/null" }, { "answer": "Done." }]),
+            json!([{ "shell": "echo begun > begun.txt; tail -f \"$PWD/begun.txt\"" }, { "answer": "Done." }]),
         ),
     ];
     let Some(machine) = Machine::new(cli, &steps).await else {

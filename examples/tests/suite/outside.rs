@@ -29,7 +29,7 @@ fn root() -> PathBuf {
 /// Writes a crate into a temporary folder that depends on the public crates by their paths, and runs its tests: the
 /// kits on its tracker and its agent, and one issue up to its landed patch.
 #[tokio::test]
-#[ignore = "builds the public crates a second time, and was not yet seen to finish: run it with --ignored"]
+#[ignore = "builds the public crates a second time: `.ci/run` runs it, with --ignored"]
 async fn a_crate_outside_of_the_workspace_has_a_tracker_and_an_agent_of_its_own() {
     let folder = tempfile::tempdir().expect("temporary directory");
     let at = |name: &str| folder.path().join(name);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use regex::{RegexSet, RegexSetBuilder};
+use regex::bytes::{RegexSet, RegexSetBuilder};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::coupling::Coupling;
@@ -250,7 +250,7 @@ impl RuleConflicts {
         let mut excepted = BTreeSet::new();
         let mut allows: BTreeSet<usize> = BTreeSet::new();
         let mut found = Verdict::default();
-        for at in &self.set.matches(&text) {
+        for at in &self.set.matches(text.as_bytes()) {
             let Some((owner, pattern)) = self.owners.get(at) else {
                 continue;
             };

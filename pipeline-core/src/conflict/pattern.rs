@@ -1,11 +1,15 @@
 //! Path patterns with captures.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
-use regex::Regex;
+use regex::bytes::Regex;
 
 /// The longest pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 512;
+/// The most memory one compiled pattern may take, in bytes.
+const SIZE_LIMIT: usize = 1 << 20;
 
 /// A pattern over paths.
 ///
@@ -34,7 +38,10 @@ const MAX_PATTERN_BYTES: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
-    regex: Regex,
+    /// The regular expression it was translated to.
+    source: String,
+    /// Compiled when it is first asked: most patterns are only ever searched for as one of a set.
+    regex: Arc<OnceLock<Option<Regex>>>,
     captures: Vec<String>,
     pieces: Vec<Piece>,
 }
@@ -46,7 +53,7 @@ pub enum PatternError {
     /// There is nothing in it.
     #[error("the pattern is empty")]
     Empty,
-    /// It is longer than 512 bytes, or too big once compiled.
+    /// It is longer than 512 bytes.
     #[error("the pattern is too long")]
     TooLong,
     /// It starts with `/` or contains `..`: paths are relative to the root of the repository.
@@ -80,18 +87,15 @@ impl Pattern {
     /// Says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let pieces = pieces(text)?;
-        let regex = regex::RegexBuilder::new(&regex_of(&pieces))
-            .case_insensitive(true)
-            .size_limit(1 << 20)
-            .build()
-            .map_err(|_too_big| PatternError::TooLong)?;
+        let source = regex_of(&pieces);
         let captures = pieces.iter().filter_map(|piece| match piece {
             Piece::Capture { name, .. } => Some(name.clone()),
             _ => None,
         });
         Ok(Self {
             text: text.to_owned(),
-            regex,
+            source,
+            regex: Arc::default(),
             captures: captures.collect(),
             pieces,
         })
@@ -100,7 +104,8 @@ impl Pattern {
     /// Returns whether a path, in its readable form, matches.
     #[must_use]
     pub fn is_match(&self, path: &str) -> bool {
-        self.regex.is_match(path)
+        self.regex()
+            .is_some_and(|regex| regex.is_match(path.as_bytes()))
     }
 
     /// Returns the names of the captures in the order of their appearance.
@@ -111,11 +116,12 @@ impl Pattern {
 
     /// Returns the captured texts, or nothing if the path does not match.
     pub(crate) fn capture<'p>(&self, path: &'p str) -> Option<Vec<(&str, &'p str)>> {
-        let found = self.regex.captures(path)?;
+        let found = self.regex()?.captures(path.as_bytes())?;
+        // What follows a capture begins with a whole character, so a capture ends at one.
         Some(
             self.captures
                 .iter()
-                .filter_map(|name| Some((name.as_str(), found.name(name)?.as_str())))
+                .filter_map(|name| Some((name.as_str(), path.get(found.name(name)?.range())?)))
                 .collect(),
         )
     }
@@ -156,9 +162,22 @@ impl Pattern {
         })
     }
 
-    /// Returns the regular expression it was translated to.
+    /// Returns the regular expression it was translated to, which is one over bytes.
     pub(crate) fn as_regex(&self) -> &str {
-        self.regex.as_str()
+        &self.source
+    }
+
+    /// Returns the compiled expression. There always is one: what 512 bytes can be translated to stays far below the
+    /// limit of the compiler, which a test shows.
+    fn regex(&self) -> Option<&Regex> {
+        let compile = || {
+            regex::bytes::RegexBuilder::new(&self.source)
+                .case_insensitive(true)
+                .size_limit(SIZE_LIMIT)
+                .build()
+                .ok()
+        };
+        self.regex.get_or_init(compile).as_ref()
     }
 
     /// Returns the pattern as it was written.
@@ -297,16 +316,19 @@ fn read_braces(inner: String, before: &[Piece]) -> Result<Piece, PatternError> {
     })
 }
 
-/// Writes the pieces as an anchored regular expression.
+/// Writes the pieces as an anchored regular expression over bytes.
+///
+/// Whatever spans several characters is told byte by byte: the ranges of all Unicode, once per star, would make the
+/// rules of one repository cost several megabytes.
 fn regex_of(pieces: &[Piece]) -> String {
     let mut out = String::from("^");
     for piece in pieces {
         match piece {
             Piece::Text(text) => out.push_str(&regex::escape(text)),
-            Piece::Star => out.push_str("[^/]*"),
+            Piece::Star => out.push_str("(?-u:[^/])*"),
             Piece::Any => out.push_str("[^/]"),
-            Piece::Folders => out.push_str("(?:[^/]+/)*"),
-            Piece::Below => out.push_str(".+"),
+            Piece::Folders => out.push_str("(?:(?-u:[^/])+/)*"),
+            Piece::Below => out.push_str("(?-u:.)+"),
             Piece::OneOf(texts) => {
                 let texts: Vec<String> = texts.iter().map(|text| regex::escape(text)).collect();
                 out.push_str(&format!("(?:{})", texts.join("|")));
@@ -314,7 +336,7 @@ fn regex_of(pieces: &[Piece]) -> String {
             Piece::Capture { name, deep } => {
                 out.push_str(&format!(
                     "(?P<{name}>{}+?)",
-                    if *deep { "." } else { "[^/]" }
+                    if *deep { "(?-u:.)" } else { "(?-u:[^/])" }
                 ));
             }
         }
@@ -389,6 +411,43 @@ mod tests {
             deep.capture("pages/users/edit.vue"),
             Some(vec![("screen", "users/edit")])
         );
+    }
+
+    #[test]
+    fn characters_beyond_ascii_stay_whole() {
+        assert!(matches("a?c", "aéc"));
+        assert!(!matches("a?c", "aééc"));
+        assert!(matches("見積/*.md", "見積/一覧.md"));
+        assert!(matches("ÄRGER/x", "ärger/x"));
+        let pattern = Pattern::parse("{group}一/{name}é.md").expect("the pattern is good");
+        assert_eq!(
+            pattern.capture("一二一/éèé.md"),
+            Some(vec![("group", "一二"), ("name", "éè")])
+        );
+    }
+
+    #[test]
+    fn the_longest_patterns_compile() {
+        let filled = |piece: &str| piece.repeat(MAX_PATTERN_BYTES / piece.len());
+        for pattern in [
+            filled("s"),
+            filled("?"),
+            filled("*"),
+            filled("a*"),
+            filled("**/"),
+            filled("k?"),
+            filled("ǆ"),
+            filled("{s,k}"),
+            filled("ΐ"),
+            (0..50).map(|n| format!("{{k{n}**}}s/")).collect(),
+        ] {
+            let parsed = match Pattern::parse(&pattern) {
+                Ok(parsed) => parsed,
+                Err(PatternError::DoubleStar) => continue,
+                Err(error) => panic!("{pattern}: {error}"),
+            };
+            assert!(parsed.regex().is_some(), "{pattern}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl<'a> Passing<'a> {
         }
         let (text, _) = self.cleaner.clean(raw);
         let text = text.trim_ascii_end();
-        if self.compiled.automaton.is_match(text) {
+        if self.compiled.asks_any(text) {
             self.found.insert(fingerprint(text));
         }
     }

@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
-use aho_corasick::AhoCorasickBuilder;
-use aho_corasick::AhoCorasickKind;
+use aho_corasick::Anchored;
+use aho_corasick::automaton::Automaton as _;
+use aho_corasick::automaton::StateID;
+use aho_corasick::dfa::DFA;
 
 use super::clean::Cleaner;
 use super::result::FailureCategory;
@@ -82,9 +83,37 @@ pub struct RuleSet {
 
 pub(crate) struct Compiled {
     pub(crate) rules: Vec<Arc<Rule>>,
-    pub(crate) automaton: AhoCorasick,
+    automaton: DFA,
+    start: StateID,
     /// For each literal of the automaton, the rules that need it.
-    pub(crate) rules_of_literal: Vec<Vec<u16>>,
+    rules_of_literal: Vec<Vec<u16>>,
+}
+
+impl Compiled {
+    /// Returns whether any rule could match `text`.
+    pub(crate) fn asks_any(&self, text: &[u8]) -> bool {
+        let mut any = false;
+        self.for_each_asked(text, |_| any = true);
+        any
+    }
+
+    /// Names the rules one of whose literals stands in `text`, some of them several times.
+    ///
+    /// The automaton is driven by hand: its own search begins anew after every literal, and a line may hold dozens.
+    pub(crate) fn for_each_asked(&self, text: &[u8], mut ask: impl FnMut(u16)) {
+        let mut state = self.start;
+        for byte in text {
+            state = self.automaton.next_state(Anchored::No, state, *byte);
+            if self.automaton.is_special(state) && self.automaton.is_match(state) {
+                for at in 0..self.automaton.match_len(state) {
+                    let literal = self.automaton.match_pattern(state, at).as_usize();
+                    if let Some(rules) = self.rules_of_literal.get(literal) {
+                        rules.iter().copied().for_each(&mut ask);
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl fmt::Debug for RuleSet {
@@ -257,16 +286,21 @@ impl RuleSet {
                 }
             }
         }
-        let automaton = AhoCorasickBuilder::new()
+        let automaton = DFA::builder()
             .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
             .build(&literals)
+            .map_err(|source| RuleError::Automaton {
+                source: Box::new(source),
+            })?;
+        let start = automaton
+            .start_state(Anchored::No)
             .map_err(|source| RuleError::Automaton {
                 source: Box::new(source),
             })?;
         Ok(Self {
             inner: Arc::new(Compiled {
                 automaton,
+                start,
                 rules_of_literal,
                 rules,
             }),

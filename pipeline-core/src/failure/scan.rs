@@ -53,6 +53,14 @@ pub(crate) struct Slot {
     pub(crate) count: u64,
     pub(crate) first: Option<Hit>,
     pub(crate) last: Option<Hit>,
+}
+
+/// What a rule has cost so far, kept apart from what it found: every line looks at many of these.
+#[derive(Debug, Default, Clone, Copy)]
+struct Purse {
+    /// The last line that holds a literal of the rule.
+    stamp: u64,
+    /// How many bytes its regex has read.
     spent: u64,
 }
 
@@ -75,7 +83,6 @@ struct Skipped {
     line: Line,
     section: Section,
     context: Arc<[u8]>,
-    rules: Vec<u16>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,9 +99,9 @@ pub(crate) struct Scan<'a> {
     slots: Vec<Slot>,
     recent: VecDeque<Line>,
     open: Vec<Open>,
-    /// The rules whose literal the current line holds.
+    /// The rules whose literal the current line holds and that can pay for reading it.
     asked: Vec<u16>,
-    stamp: Vec<u64>,
+    purses: Vec<Purse>,
     /// The job and the stage, then the current command.
     context: Arc<[u8]>,
     job_context: usize,
@@ -127,7 +134,7 @@ impl<'a> Scan<'a> {
             recent: VecDeque::with_capacity(REMEMBERED),
             open: Vec::new(),
             asked: Vec::new(),
-            stamp: vec![0; compiled.rules.len()],
+            purses: vec![Purse::default(); compiled.rules.len()],
             line: 0,
             bytes: 0,
             command_from: 0,
@@ -183,46 +190,44 @@ impl<'a> Scan<'a> {
     }
 
     fn look(&mut self, text: &[u8], section: Section) {
-        self.asked.clear();
-        for found in self.compiled.automaton.find_overlapping_iter(text) {
-            let users = self
-                .compiled
-                .rules_of_literal
-                .get(found.pattern().as_usize())
-                .map_or(&[][..], Vec::as_slice);
-            for rule in users {
-                if let Some(stamp) = self.stamp.get_mut(usize::from(*rule))
-                    && *stamp != self.line
-                {
-                    *stamp = self.line;
-                    self.asked.push(*rule);
-                }
-            }
-        }
-        if self.asked.is_empty() {
-            return;
-        }
-        self.asked.sort_unstable();
         let credit = FIRST_CREDIT + (self.bytes >> CREDIT_SHIFT);
+        let skipped = self.collect(text, credit);
         let asked = std::mem::take(&mut self.asked);
-        let mut skipped = false;
         for number in &asked {
-            let Some(slot) = self.slots.get_mut(usize::from(*number)) else {
-                continue;
-            };
-            if slot.spent + text.len() as u64 > credit {
-                skipped = true;
-                continue;
+            if let Some(purse) = self.purses.get_mut(usize::from(*number)) {
+                purse.spent += text.len() as u64;
             }
-            slot.spent += text.len() as u64;
             if self.ask(*number, text, section) {
                 break;
             }
         }
-        if skipped {
-            self.skip(text, section, &asked);
-        }
         self.asked = asked;
+        if skipped {
+            self.skip(text, section);
+        }
+    }
+
+    /// Collects in `asked`, in their order, the rules whose literal the line holds; answers whether one
+    /// of them has no credit left and was passed over.
+    fn collect(&mut self, text: &[u8], credit: u64) -> bool {
+        let mut skipped = false;
+        self.asked.clear();
+        let (line, length) = (self.line, text.len() as u64);
+        let (purses, asked) = (&mut self.purses, &mut self.asked);
+        self.compiled.for_each_asked(text, |rule| {
+            if let Some(purse) = purses.get_mut(usize::from(rule))
+                && purse.stamp != line
+            {
+                purse.stamp = line;
+                if purse.spent + length > credit {
+                    skipped = true;
+                } else {
+                    asked.push(rule);
+                }
+            }
+        });
+        self.asked.sort_unstable();
+        skipped
     }
 
     /// Answers whether a rule takes the line.
@@ -238,7 +243,7 @@ impl<'a> Scan<'a> {
             && self.note(number, rule, text, section)
     }
 
-    fn skip(&mut self, text: &[u8], section: Section, rules: &[u16]) {
+    fn skip(&mut self, text: &[u8], section: Section) {
         let mut skipped = if self.skipped.len() == MOST_SKIPPED {
             self.skipped.pop_front().unwrap_or_default()
         } else {
@@ -249,8 +254,6 @@ impl<'a> Scan<'a> {
         if !Arc::ptr_eq(&skipped.context, &self.context) {
             skipped.context = Arc::clone(&self.context);
         }
-        skipped.rules.clear();
-        skipped.rules.extend_from_slice(rules);
         self.skipped.push_back(skipped);
     }
 
@@ -260,7 +263,9 @@ impl<'a> Scan<'a> {
         for skipped in std::mem::take(&mut self.skipped) {
             self.line = skipped.line.number;
             self.context = skipped.context;
-            for number in skipped.rules {
+            self.purses.fill(Purse::default());
+            self.collect(&skipped.line.text, u64::MAX);
+            for number in std::mem::take(&mut self.asked) {
                 if self.ask(number, &skipped.line.text, skipped.section) {
                     break;
                 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use regex::RegexSetBuilder;
+use regex::bytes::RegexSetBuilder;
 
 use super::pattern::Pattern;
 use super::rules::{PresetUse, RuleFile, RulesError, patterns};
@@ -97,7 +97,7 @@ where
     let mut found: BTreeSet<&str> = BTreeSet::new();
     for path in listing {
         found.extend(
-            set.matches(path.as_str())
+            set.matches(path.as_str().as_bytes())
                 .iter()
                 .filter_map(|at| owners.get(at)),
         );
