@@ -157,6 +157,13 @@ impl Area {
         path_in(&self.dir)
     }
 
+    /// Returns whether there is a checkout: not in a workspace that nobody got to fill, nor in one whose directory was
+    /// deleted or replaced by something else.
+    pub(super) fn has_checkout(&self) -> bool {
+        let found = self.path().symlink_metadata();
+        found.is_ok_and(|found| found.is_dir())
+    }
+
     /// Returns the index that was written with the checkout; nothing but this crate touches it.
     pub(super) fn index(&self) -> PathBuf {
         self.dir.join("index")

@@ -214,11 +214,7 @@ impl GitWorkspaces {
             .await
             .map_err(|error| failed(format!("open the workspace of {run}"), error))?
             // What is no directory any more was replaced by whoever worked in it.
-            .filter(|area| {
-                area.path()
-                    .symlink_metadata()
-                    .is_ok_and(|found| found.is_dir())
-            })
+            .filter(Area::has_checkout)
             .ok_or_else(|| WorkspaceError::Other {
                 operation: format!("open the workspace of {run}: there is none"),
                 source: None,
@@ -460,10 +456,19 @@ impl WorkspaceProvider for GitWorkspaces {
     }
 
     async fn salvage(&self, workspace: &Workspace) -> Result<Option<String>, WorkspaceError> {
-        let area = self.area(workspace).await?;
-        salvage(&area)
-            .await
-            .map_err(|error| failed(format!("keep what {} left", workspace.run), error))
+        let operation = || format!("keep what {} left", workspace.run);
+        let found = Area::open(&self.repository, &workspace.run).await;
+        match found.map_err(|error| failed(operation(), error))? {
+            // Whoever made it died before the checkout, or somebody deleted it: there is nothing to keep.
+            Some(area) if !area.has_checkout() => Ok(None),
+            Some(area) => salvage(&area)
+                .await
+                .map_err(|error| failed(operation(), error)),
+            None => Err(WorkspaceError::Other {
+                operation: format!("{}: there is no such workspace", operation()),
+                source: None,
+            }),
+        }
     }
 
     async fn remove(

@@ -467,6 +467,22 @@ async fn the_digest_changes_with_any_file_and_only_then() {
 }
 
 #[tokio::test]
+async fn a_workspace_whose_maker_died_before_its_checkout_can_be_let_go() {
+    let bench = Bench::new().await;
+    let workspace = bench.worktree("run-1").await;
+    // What a kill right after the record leaves, and what a person leaves who deletes the directory.
+    std::fs::remove_dir_all(&workspace.path).expect("removed");
+    let kept = bench.workspaces.salvage(&workspace).await.expect("looked");
+    assert_eq!(kept, None);
+    bench
+        .workspaces
+        .remove(workspace, &RemovalReason::Unchanged)
+        .await
+        .expect("removed");
+    assert_eq!(bench.workspaces.list().await.expect("listed"), []);
+}
+
+#[tokio::test]
 async fn salvage_keeps_untracked_work_under_a_ref_and_twice_is_once() {
     let bench = Bench::new().await;
     let workspace = bench.worktree("run-1").await;
