@@ -146,7 +146,22 @@ impl Clock for SystemClock {
     }
 
     async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+        sleep_by(|| self.elapsed(), duration).await;
+    }
+}
+
+/// How late at most a wait notices that the machine was suspended meanwhile: well within the margin of a holder's lock.
+const SUSPEND_NOTICED: Duration = Duration::from_secs(5);
+
+/// Waits until a clock that counts on during suspend has moved by `duration`. The timers of the system stand still then.
+async fn sleep_by(elapsed: impl Fn() -> Duration, duration: Duration) {
+    let until = elapsed().saturating_add(duration);
+    loop {
+        let left = until.saturating_sub(elapsed());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(SUSPEND_NOTICED)).await;
     }
 }
 
@@ -172,6 +187,26 @@ mod tests {
         let end = Timestamp::from_millis(i64::MAX);
         assert_eq!(end.plus(Duration::from_secs(1)), end);
         assert_eq!(Timestamp::EPOCH.since(end), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_when_the_machine_wakes_up_and_its_time_has_passed() {
+        let began = tokio::time::Instant::now();
+        // From the seventh second on the machine has slept for an hour.
+        let suspended = || {
+            let awake = began.elapsed();
+            let slept = if awake < Duration::from_secs(7) {
+                0
+            } else {
+                3600
+            };
+            awake + Duration::from_secs(slept)
+        };
+        sleep_by(suspended, Duration::from_secs(1800)).await;
+        let waited = began.elapsed();
+        assert!(waited <= Duration::from_secs(12), "{waited:?}");
+        sleep_by(|| began.elapsed(), Duration::from_secs(1800)).await;
+        assert!(began.elapsed() >= waited + Duration::from_secs(1800));
     }
 
     #[test]

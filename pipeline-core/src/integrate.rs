@@ -3,6 +3,8 @@
 use std::fmt;
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -11,6 +13,7 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use crate::BoxError;
+use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::gate::Approval;
 use crate::gate::LocalDiff;
@@ -281,12 +284,50 @@ pub struct LandingPlan {
     pub touched: Vec<String>,
 }
 
+/// Until when a landing may move its ref: what the fence before it has read is too old afterwards.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use pipeline_core::clock::Timestamp;
+/// use pipeline_core::integrate::LandBy;
+/// use pipeline_core::memory::ScriptedClock;
+///
+/// let clock = Arc::new(ScriptedClock::new(Timestamp::EPOCH));
+/// let by = LandBy::new(clock.clone(), Duration::from_secs(60));
+/// assert!(!by.has_passed());
+/// clock.advance(Duration::from_secs(61));
+/// assert!(by.has_passed());
+/// ```
+#[derive(Debug, Clone)]
+pub struct LandBy {
+    clock: Arc<dyn Clock>,
+    end: Duration,
+}
+
+impl LandBy {
+    /// Takes the last moment on the clock's monotonic time.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, end: Duration) -> Self {
+        Self { clock, end }
+    }
+
+    /// Returns whether it is too late to move the ref.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        self.clock.elapsed() > self.end
+    }
+}
+
 /// What landing came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LandOutcome {
     /// The target has moved, and every checkout of it with it.
     Landed,
+    /// It took so long that the fence before it no longer counts; no ref moved.
+    TooLate,
     /// Not now; no ref moved.
     Waits {
         /// What a person has to do, naming the tree.
@@ -425,6 +466,8 @@ pub trait Integration: Debug + Send + Sync {
     async fn prepare(&self, approval: &Approval<LocalDiff>) -> Result<LandingPlan, IntegrateError>;
     /// Makes a prepared landing visible: the ref by compare-and-swap, then every checkout of the target.
     ///
+    /// `by` is asked right before the compare-and-swap, after everything that may take time.
+    ///
     /// # Errors
     /// [`IntegrateError`] only where it is unknown how far it got; the next [`roll_forward`](Self::roll_forward) tells.
     ///
@@ -434,6 +477,7 @@ pub trait Integration: Debug + Send + Sync {
         &mut self,
         plan: &LandingPlan,
         approval: &Approval<LocalDiff>,
+        by: &LandBy,
     ) -> Result<LandOutcome, IntegrateError>;
     /// Completes a landing whose ref has moved already; `BaseMoved` if it has not.
     ///

@@ -245,6 +245,7 @@ pub struct Builder {
     ledger: Arc<Ledger>,
     most_posts_per_day: usize,
     protected: Arc<ProtectedRules>,
+    owner: Option<ProcessIdentity>,
 }
 
 impl Pipeline {
@@ -272,6 +273,10 @@ impl Pipeline {
             ledger: Arc::new(Ledger::in_memory()),
             most_posts_per_day: 60,
             protected: Arc::new(ProtectedRules::builtin()),
+            // Without it a restart cannot tell our runs from a dead process's and waits for the lease to end.
+            owner: ProcessIdentity::of_running(std::process::id())
+                .ok()
+                .flatten(),
         }
     }
 
@@ -376,6 +381,13 @@ impl Builder {
         self
     }
 
+    /// Sets which process the journal names, so that a test can let one die that is not its own.
+    #[cfg(test)]
+    pub(crate) fn with_owner(mut self, owner: Option<ProcessIdentity>) -> Self {
+        self.owner = owner;
+        self
+    }
+
     /// Finishes the composition.
     #[must_use]
     pub fn build(self) -> Pipeline {
@@ -388,10 +400,7 @@ impl Builder {
             clock: Arc::clone(&self.clock),
             redactor: Arc::new(self.redactor),
             most_per_day: self.most_posts_per_day,
-            // Without it a restart cannot tell our runs from a dead process's and waits for the lease to end.
-            owner: ProcessIdentity::of_running(std::process::id())
-                .ok()
-                .flatten(),
+            owner: self.owner,
         };
         let watermark = self.settings.start.watermark.at;
         let locks = self.locks.unwrap_or_else(|| {

@@ -181,6 +181,76 @@ impl Poster {
         }
     }
 
+    /// Waits until every memo that a former process was about to post on an issue is visible, if it ever will be.
+    ///
+    /// Whoever decides by the thread whether a memo is missing calls this first: one that landed right before its
+    /// process died is invisible for up to D, and would be posted twice.
+    ///
+    /// # Errors
+    /// [`PostError`] if journal or thread cannot be used.
+    ///
+    /// # Cancel safety
+    /// May be dropped anywhere and be repeated.
+    pub async fn settled(&self, issue: &IssueKey) -> Result<(), PostError> {
+        let open = self.unknown(issue)?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        for left in open {
+            match self.find(issue, &left.nonce).await? {
+                Some(found) => self.done(issue, &left.nonce, &found.value)?,
+                None => missing.push(left),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.clock.sleep(self.tracker.settle()).await;
+        for left in missing {
+            match self.find(issue, &left.nonce).await? {
+                Some(found) => self.done(issue, &left.nonce, &found.value)?,
+                // Only what nobody can still be sending is certainly absent now.
+                None if left.dead => self.dropped(issue, &left.nonce)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the memos on an issue of which it is not known whether they were posted.
+    fn unknown(&self, issue: &IssueKey) -> Result<Vec<Unknown>, PostError> {
+        let entries = self
+            .journal
+            .entries()
+            .map_err(|source| PostError::Journal {
+                issue: issue.clone(),
+                source,
+            })?;
+        let mut open: Vec<Unknown> = Vec::new();
+        for entry in entries {
+            match entry.record {
+                Record::PostIntent {
+                    issue: on,
+                    nonce,
+                    owner,
+                    ..
+                } if on == *issue => {
+                    let dead = owner.is_none_or(|o| !o.is_alive().unwrap_or(true));
+                    // What the living send is asked for again by themselves; a wait of theirs lasts no longer than D.
+                    if dead || self.clock.now().since(entry.at) <= self.tracker.settle() {
+                        open.push(Unknown { nonce, dead });
+                    }
+                }
+                Record::PostDone { nonce, .. } | Record::PostDropped { nonce } => {
+                    open.retain(|left| left.nonce != nonce);
+                }
+                _ => {}
+            }
+        }
+        Ok(open)
+    }
+
     async fn ready(&self, issue: &IssueKey, memo: Memo) -> Result<(String, String), PostError> {
         let mut memo = memo;
         let nonce = match memo.fields.one("nonce") {
@@ -278,6 +348,13 @@ impl Poster {
                 source,
             })
     }
+}
+
+/// A memo of which it is not known whether it was posted.
+struct Unknown {
+    nonce: String,
+    /// Whoever was about to post it is gone.
+    dead: bool,
 }
 
 fn failed(issue: &IssueKey, source: TrackerError) -> PostError {

@@ -14,6 +14,7 @@ use pipeline_core::integrate::Checkout;
 use pipeline_core::integrate::ClaimRef;
 use pipeline_core::integrate::IntegrateError;
 use pipeline_core::integrate::Integration;
+use pipeline_core::integrate::LandBy;
 use pipeline_core::integrate::LandOutcome;
 use pipeline_core::integrate::LandingPlan;
 use pipeline_core::integrate::OpenOutcome;
@@ -242,8 +243,9 @@ impl Integration for CrashingSession {
         &mut self,
         plan: &LandingPlan,
         approval: &Approval<LocalDiff>,
+        by: &LandBy,
     ) -> Result<LandOutcome, IntegrateError> {
-        let effect = self.inner.land(plan, approval);
+        let effect = self.inner.land(plan, approval, by);
         self.points.before("land", effect).await
     }
 

@@ -416,6 +416,13 @@ impl LockStore for CommentLocks {
     }
 
     async fn end(&self, claim: &ClaimRef, how: &EndKind, text: String) -> Result<(), LockError> {
+        self.poster
+            .settled(&claim.issue)
+            .await
+            .map_err(|e| LockError::Post {
+                issue: claim.issue.clone(),
+                source: e.into(),
+            })?;
         let own = BTreeSet::from([claim.issue.clone()]);
         let read = self.read(&own).await?;
         let already = match how {

@@ -75,6 +75,7 @@ struct State {
     patches: BTreeMap<PatchId, Patch>,
     candidates: BTreeMap<Target, Candidate>,
     integrating: bool,
+    pushes_fail: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -167,6 +168,11 @@ impl MemoryRepository {
         let mut state = self.state();
         let files = state.checkouts.entry(target.clone()).or_default();
         files.put(path.as_bytes(), FileMode::Regular, content);
+    }
+
+    /// Lets every push fail as one does that cannot even be tried, or no longer.
+    pub fn fail_pushes(&self, fail: bool) {
+        self.state().pushes_fail = fail;
     }
 
     /// Returns the files of the person's checkout of a target.

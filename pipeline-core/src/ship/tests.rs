@@ -49,7 +49,7 @@ mock! {
         async fn seal(&mut self, at: Timestamp) -> Result<CandidateId, IntegrateError>;
         async fn discard(&mut self) -> Result<(), IntegrateError>;
         async fn prepare(&self, approval: &Approval<crate::gate::LocalDiff>) -> Result<LandingPlan, IntegrateError>;
-        async fn land(&mut self, plan: &LandingPlan, approval: &Approval<crate::gate::LocalDiff>) -> Result<LandOutcome, IntegrateError>;
+        async fn land(&mut self, plan: &LandingPlan, approval: &Approval<crate::gate::LocalDiff>, by: &crate::integrate::LandBy) -> Result<LandOutcome, IntegrateError>;
         async fn roll_forward(&mut self, plan: &LandingPlan) -> Result<LandOutcome, IntegrateError>;
         async fn push(&mut self, commit: &CommitId) -> Result<PushOutcome, IntegrateError>;
     }

@@ -195,6 +195,9 @@ impl Pipeline {
             Judged::Not(outcome) => return outcome,
         };
         // The agent took its time; another tick, here or on another machine, may have been faster.
+        if let Err(e) = self.poster.settled(key).await {
+            return failed(chain(&e));
+        }
         match self.tracker.comments(key).await {
             Ok(now) => {
                 let newer = Thread::derive(key, &now.value, &self.protocol);

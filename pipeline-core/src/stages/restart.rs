@@ -29,8 +29,10 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::PipelineError;
 use crate::process::EndOutcome;
 use crate::process::ProcessIdentity;
+use crate::protected::Hold;
 use crate::report::Outcome;
 use crate::report::chain;
+use crate::workspace::PatchId;
 use crate::workspace::Workspace;
 
 /// How long a living process may take between two steps of one run before a tick goes on with it.
@@ -380,72 +382,92 @@ impl Pipeline {
         }
     }
 
-    /// Claims expired but submitted patches anew, without a run.
+    /// Claims expired but submitted patches anew, without a run: one settle for all of them.
     pub(super) async fn claim_anew(&self, locks: &LockView, tick: &mut Tick) {
-        for orphan in locks.state.orphans(locks.date) {
-            let patch = orphan.patch.clone();
-            let current = locks
-                .view
-                .issues
-                .get(&orphan.issue)
-                .and_then(|m| m.current_round());
-            let kept_here = orphan.claim.integrator.id == self.settings.integrator.id;
-            let busy = locks
-                .state
-                .blocking(locks.date)
-                .any(|h| h.issue == orphan.issue);
-            if current != Some(orphan.claim.round) || !kept_here || busy {
-                continue;
-            }
-            let run = RunId::random();
-            let request = LockRequest {
+        let orphans: Vec<_> = locks
+            .state
+            .orphans(locks.date)
+            .into_iter()
+            .filter(|orphan| {
+                let current = locks
+                    .view
+                    .issues
+                    .get(&orphan.issue)
+                    .and_then(|m| m.current_round());
+                let kept_here = orphan.claim.integrator.id == self.settings.integrator.id;
+                let busy = locks
+                    .state
+                    .blocking(locks.date)
+                    .any(|h| h.issue == orphan.issue);
+                current == Some(orphan.claim.round) && kept_here && !busy
+            })
+            .collect();
+        let requests: Vec<LockRequest> = orphans
+            .iter()
+            .map(|orphan| LockRequest {
                 issue: orphan.issue.clone(),
                 claim: Claim {
-                    run,
+                    run: RunId::random(),
                     lease: FIRST_LEASE,
-                    patch: Some(patch.clone()),
+                    patch: Some(orphan.patch.clone()),
                     ..orphan.claim.clone()
                 },
                 text: "The patch of an expired claim is claimed anew, without a run.".into(),
-            };
-            let outcome = match self.locks.acquire(&[request]).await.map(|mut o| o.pop()) {
-                Ok(Some(LockOutcome::Acquired(record))) => {
-                    let lock = WorkLock::mint(*record);
-                    let text =
-                        "remaining: waiting for the integrator to apply, verify, and commit."
-                            .to_owned();
-                    let outcome = match self
-                        .locks
-                        .submit(&lock, &patch, orphan.holds.clone(), text)
-                        .await
-                    {
-                        Ok(_) => done(format!(
-                            "patch {} of an expired claim submitted anew",
-                            patch.short()
-                        )),
-                        Err(e) => failed(chain(&e)),
-                    };
-                    let closed = Record::RunClosed {
-                        run: lock.run().clone(),
-                        outcome: outcome.text().to_owned(),
-                    };
-                    if let Err(error) = self.journal.append(self.now(), &closed) {
-                        tracing::warn!(%error, "the new claim is not journaled as closed");
-                    }
-                    outcome
+            })
+            .collect();
+        let outcomes = match self.locks.acquire(&requests).await {
+            Ok(outcomes) => outcomes,
+            Err(e) => {
+                for orphan in &orphans {
+                    tick.push(Some(&orphan.issue), failed(chain(&e)));
                 }
-                Ok(Some(LockOutcome::Held { by, .. })) => {
-                    waits(format!("its finished patch waits: {by}"))
+                return;
+            }
+        };
+        let mut submitting = tokio::task::JoinSet::new();
+        for (orphan, outcome) in orphans.into_iter().zip(outcomes) {
+            let outcome = match outcome {
+                LockOutcome::Acquired(record) => {
+                    let (pipeline, lock) = (self.clone(), WorkLock::mint(*record));
+                    submitting.spawn(async move {
+                        let (patch, holds) = (orphan.patch, orphan.holds);
+                        let outcome = pipeline.submit_anew(&lock, &patch, holds).await;
+                        (orphan.issue, outcome)
+                    });
+                    continue;
                 }
-                Ok(Some(LockOutcome::NotCurrent)) => {
-                    waits("it moved on while its patch was claimed anew")
-                }
-                Ok(Some(LockOutcome::Tampered { reason })) => waits(reason),
-                Ok(Some(LockOutcome::Failed { reason })) => failed(reason),
-                Ok(None) => continue,
-                Err(e) => failed(chain(&e)),
+                LockOutcome::Held { by, .. } => waits(format!("its finished patch waits: {by}")),
+                LockOutcome::NotCurrent => waits("it moved on while its patch was claimed anew"),
+                LockOutcome::Tampered { reason } => waits(reason),
+                LockOutcome::Failed { reason } => failed(reason),
             };
             tick.push(Some(&orphan.issue), outcome);
         }
+        while let Some(joined) = submitting.join_next().await {
+            match joined {
+                Ok((issue, outcome)) => tick.push(Some(&issue), outcome),
+                Err(e) => tick.push(None, failed(format!("a hand-over ended unexpectedly: {e}"))),
+            }
+        }
+    }
+
+    /// Hands a kept patch over under its new claim.
+    async fn submit_anew(&self, lock: &WorkLock, patch: &PatchId, holds: Vec<Hold>) -> Outcome {
+        let text = "remaining: waiting for the integrator to apply, verify, and commit.".to_owned();
+        let outcome = match self.locks.submit(lock, patch, holds, text).await {
+            Ok(_) => done(format!(
+                "patch {} of an expired claim submitted anew",
+                patch.short()
+            )),
+            Err(e) => failed(chain(&e)),
+        };
+        let closed = Record::RunClosed {
+            run: lock.run().clone(),
+            outcome: outcome.text().to_owned(),
+        };
+        if let Err(error) = self.journal.append(self.now(), &closed) {
+            tracing::warn!(%error, "the new claim is not journaled as closed");
+        }
+        outcome
     }
 }

@@ -111,6 +111,9 @@ impl Pipeline {
             }
             Err(e) => return failed(chain(&e)),
         }
+        if let Err(e) = self.poster.settled(key).await {
+            return failed(chain(&e));
+        }
         match self.tracker.comments(key).await {
             Ok(now) => {
                 let newer = Thread::derive(key, &now.value, &self.protocol);

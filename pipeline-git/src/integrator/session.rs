@@ -14,6 +14,7 @@ use pipeline_core::integrate::Checkout;
 use pipeline_core::integrate::ClaimRef;
 use pipeline_core::integrate::IntegrateError;
 use pipeline_core::integrate::Integration;
+use pipeline_core::integrate::LandBy;
 use pipeline_core::integrate::LandOutcome;
 use pipeline_core::integrate::LandingPlan;
 use pipeline_core::integrate::PushOutcome;
@@ -186,11 +187,22 @@ impl Session {
             })
     }
 
-    /// Makes a prepared landing visible.
+    /// Makes a prepared landing visible, however long that takes.
+    #[cfg(test)]
     pub(crate) async fn land_for(
         &mut self,
         plan: &LandingPlan,
         ok: &LocalOk,
+    ) -> Result<LandOutcome, IntegrateError> {
+        self.land_by(plan, ok, &|| true).await
+    }
+
+    /// Makes a prepared landing visible if `in_time` says so right before the ref moves.
+    pub(crate) async fn land_by(
+        &mut self,
+        plan: &LandingPlan,
+        ok: &LocalOk,
+        in_time: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<LandOutcome, IntegrateError> {
         let operation = || format!("land candidate {}", plan.candidate);
         let candidate = approved(self.must_wait()?, ok)?;
@@ -209,7 +221,7 @@ impl Session {
             &options.filters,
         )
         .await;
-        let outcome = async { landing?.land().await }.await;
+        let outcome = async { landing?.land(in_time).await }.await;
         let outcome = outcome.map_err(|error| failed(operation(), error))?;
         self.settle(plan, &outcome).await?;
         Ok(outcome)
@@ -359,9 +371,12 @@ impl Integration for Session {
         &mut self,
         plan: &LandingPlan,
         approval: &Approval<LocalDiff>,
+        by: &LandBy,
     ) -> Result<LandOutcome, IntegrateError> {
-        self.land_for(plan, &approval.into()).await
+        let in_time = || !by.has_passed();
+        self.land_by(plan, &approval.into(), &in_time).await
     }
+
     async fn roll_forward(&mut self, plan: &LandingPlan) -> Result<LandOutcome, IntegrateError> {
         let landing = Landing::of(
             &self.shared.repository,

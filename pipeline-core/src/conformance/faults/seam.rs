@@ -122,6 +122,8 @@ impl Tracker for FaultyTracker {
         if self.happens(self.faults.doubled) {
             self.inner.add_comment(key, body).await?;
         }
+        // It has landed, and its answer is still under way.
+        yield_now().await;
         if self.happens(self.faults.lost_answers) {
             return Err(self.unknown(key));
         }
@@ -145,6 +147,7 @@ impl Tracker for FaultyTracker {
             return Err(self.unknown(key));
         }
         let reply = self.inner.transition(key, step, None).await?;
+        yield_now().await;
         if self.happens(self.faults.lost_answers) {
             return Err(self.unknown(key));
         }

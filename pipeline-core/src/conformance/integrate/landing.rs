@@ -6,14 +6,20 @@ use super::IntegratorHarness;
 use super::approve;
 use super::sample;
 use super::with;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
 use crate::conformance::Violation;
 use crate::conformance::case::Succeeds as _;
 use crate::conformance::case::ensure;
 use crate::conformance::case::same;
 use crate::integrate::IntegrateError;
 use crate::integrate::Integration;
+use crate::integrate::LandBy;
 use crate::integrate::LandOutcome;
 use crate::integrate::TrailerSearch;
+use crate::memory::ScriptedClock;
 use crate::trailers::with_trailers;
 use crate::workspace::CommitId;
 
@@ -24,6 +30,12 @@ fn landed_files() -> FileSet {
     files
 }
 
+/// A landing that may take as long as it takes.
+fn in_time() -> LandBy {
+    let clock = ScriptedClock::new(Timestamp::EPOCH);
+    LandBy::new(Arc::new(clock), Duration::MAX)
+}
+
 async fn land(bench: &Bench<'_>) -> Result<Box<dyn Integration>, Violation> {
     let (mut session, candidate) = bench.sealed().await?;
     let approval = approve(&candidate)?;
@@ -31,7 +43,10 @@ async fn land(bench: &Bench<'_>) -> Result<Box<dyn Integration>, Violation> {
         .prepare(&approval)
         .await
         .succeeds("preparing the landing")?;
-    let outcome = session.land(&plan, &approval).await.succeeds("landing")?;
+    let outcome = session
+        .land(&plan, &approval, &in_time())
+        .await
+        .succeeds("landing")?;
     same("the outcome", &outcome, &LandOutcome::Landed)?;
     Ok(session)
 }
@@ -83,7 +98,27 @@ pub async fn what_lands_is_what_was_approved(
         &plan.touched,
         &vec!["app/a.txt".to_owned(), "app/new/c.txt".to_owned()],
     )?;
-    let outcome = session.land(&plan, &approval).await.succeeds("landing")?;
+    let clock = Arc::new(ScriptedClock::new(Timestamp::EPOCH));
+    let by = LandBy::new(Arc::clone(&clock) as _, Duration::from_secs(60));
+    clock.advance(Duration::from_secs(61));
+    let outcome = session
+        .land(&plan, &approval, &by)
+        .await
+        .succeeds("landing too late")?;
+    same(
+        "the outcome of a late landing",
+        &outcome,
+        &LandOutcome::TooLate,
+    )?;
+    same(
+        "the tip after a late landing",
+        &session.tip().await.succeeds("reading the tip")?,
+        &bench.base,
+    )?;
+    let outcome = session
+        .land(&plan, &approval, &in_time())
+        .await
+        .succeeds("landing")?;
     same("the outcome", &outcome, &LandOutcome::Landed)?;
     let log = harness.log().await.succeeds("reading the history")?;
     let landed: Vec<_> = log
@@ -173,7 +208,7 @@ pub async fn a_stale_approval_lands_nothing(
         matches!(prepared, Err(IntegrateError::StaleApproval { .. })),
         || format!("preparing is answered with {prepared:?}"),
     )?;
-    let landed = session.land(&plan, &approval).await;
+    let landed = session.land(&plan, &approval, &in_time()).await;
     ensure(
         matches!(landed, Err(IntegrateError::StaleApproval { .. })),
         || format!("landing is answered with {landed:?}"),
@@ -202,7 +237,10 @@ pub async fn a_moved_base_lands_nothing(harness: &dyn IntegratorHarness) -> Resu
         .commit(&moved)
         .await
         .succeeds("committing as the person")?;
-    let outcome = session.land(&plan, &approval).await.succeeds("landing")?;
+    let outcome = session
+        .land(&plan, &approval, &in_time())
+        .await
+        .succeeds("landing")?;
     same("the outcome", &outcome, &LandOutcome::BaseMoved)?;
     let outcome = session
         .roll_forward(&plan)
@@ -252,7 +290,10 @@ pub async fn a_checkout_that_differs_makes_the_landing_wait(
             .belongings()
             .await
             .succeeds("looking at the person's things")?;
-        let outcome = session.land(&plan, &approval).await.succeeds("landing")?;
+        let outcome = session
+            .land(&plan, &approval, &in_time())
+            .await
+            .succeeds("landing")?;
         let LandOutcome::Waits { reason } = outcome else {
             return Err(Violation::new(format!("it is answered with {outcome:?}")));
         };
@@ -391,7 +432,10 @@ pub async fn a_landing_rolls_forward_once(
         &harness.files().await.succeeds("reading the branch")?,
         &sample(),
     )?;
-    let outcome = session.land(&plan, &approval).await.succeeds("landing")?;
+    let outcome = session
+        .land(&plan, &approval, &in_time())
+        .await
+        .succeeds("landing")?;
     same("the outcome", &outcome, &LandOutcome::Landed)?;
     let before = harness
         .belongings()

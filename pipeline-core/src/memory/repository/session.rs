@@ -24,6 +24,7 @@ use crate::integrate::Checkout;
 use crate::integrate::ClaimRef;
 use crate::integrate::IntegrateError;
 use crate::integrate::Integration;
+use crate::integrate::LandBy;
 use crate::integrate::LandOutcome;
 use crate::integrate::LandingPlan;
 use crate::integrate::PushOutcome;
@@ -372,8 +373,11 @@ impl Integration for MemoryIntegration {
         &mut self,
         plan: &LandingPlan,
         approval: &Approval<LocalDiff>,
+        by: &LandBy,
     ) -> Result<LandOutcome, IntegrateError> {
         approved(self.must_wait()?, approval)?;
+        // Others get their turn, and whoever waits for this may die, on both sides of the move.
+        tokio::task::yield_now().await;
         let expected = self.prepare(approval).await?;
         if expected != *plan {
             return Err(IntegrateError::Corrupt {
@@ -389,6 +393,9 @@ impl Integration for MemoryIntegration {
                     if let Some(reason) = Self::obstacle(&state, plan) {
                         return Ok(LandOutcome::Waits { reason });
                     }
+                    if by.has_passed() {
+                        return Ok(LandOutcome::TooLate);
+                    }
                     let old = state.tree(&plan.old).unwrap_or_default();
                     let new = state.tree(&plan.new).unwrap_or_default();
                     let checkout = state.checkouts.entry(self.target.clone()).or_default();
@@ -403,6 +410,7 @@ impl Integration for MemoryIntegration {
                 _ => return Ok(LandOutcome::BaseMoved),
             }
         }
+        tokio::task::yield_now().await;
         self.keep(None);
         Ok(LandOutcome::Landed)
     }
@@ -423,6 +431,10 @@ impl Integration for MemoryIntegration {
     }
 
     async fn push(&mut self, _commit: &CommitId) -> Result<PushOutcome, IntegrateError> {
+        if self.repository.state().pushes_fail {
+            let error = std::io::Error::from(std::io::ErrorKind::NotConnected);
+            return Err(failed(format!("push {}", self.target), error));
+        }
         Ok(PushOutcome::Off)
     }
 }

@@ -1,5 +1,6 @@
 //! The OK and the landing: asked for once per candidate, landed under the fence, rolled forward after a crash.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::fence::Fenced;
@@ -13,6 +14,7 @@ use crate::gate::ask;
 use crate::integrate::Candidate;
 use crate::integrate::CandidateCommit;
 use crate::integrate::Integration;
+use crate::integrate::LandBy;
 use crate::integrate::LandOutcome;
 use crate::integrate::LandingPlan;
 use crate::integrate::PushOutcome;
@@ -71,6 +73,8 @@ impl Pipeline {
                 }
                 LandOutcome::BaseMoved => self.landing_done(&plan, false)?,
                 LandOutcome::Waits { reason } => tick.push(None, waits(reason)),
+                // What has moved already is never too late.
+                LandOutcome::TooLate => {}
             }
         }
         Ok(())
@@ -84,6 +88,7 @@ impl Pipeline {
     ) -> Result<bool, String> {
         let issue = &commit.claim.issue;
         let id = candidate.id();
+        self.poster.settled(issue).await.map_err(|e| chain(&e))?;
         let comments = self
             .tracker
             .comments(issue)
@@ -246,16 +251,9 @@ impl Pipeline {
         self.journal
             .append(self.now(), &Record::LandIntent { plan: plan.clone() })
             .map_err(journal_error)?;
-        if self.clock.elapsed().saturating_sub(fenced_at) > FENCE_AGE {
-            self.landing_done(plan, false)?;
-            tick.push(
-                None,
-                waits("the journal was too slow for a safe landing: the next tick tries again"),
-            );
-            return Ok(false);
-        }
+        let by = LandBy::new(Arc::clone(&self.clock), fenced_at.saturating_add(FENCE_AGE));
         match session
-            .land(plan, approval)
+            .land(plan, approval, &by)
             .await
             .map_err(integrate_error)?
         {
@@ -269,6 +267,17 @@ impl Pipeline {
                 let cause = format!("landing-waits:{}", plan.candidate.as_str());
                 self.tell_person(None, cause, reason.clone());
                 tick.push(None, waits(reason));
+                Ok(false)
+            }
+            LandOutcome::TooLate => {
+                self.landing_done(plan, false)?;
+                tick.push(
+                    None,
+                    waits(
+                        "the disk was too slow for a safe landing, nothing has moved: the next tick looks at the \
+                         tracker anew and tries again",
+                    ),
+                );
                 Ok(false)
             }
             LandOutcome::BaseMoved => {
@@ -330,10 +339,19 @@ impl Pipeline {
                 );
             }
         }
-        if session.candidate().is_some() {
+        // One that was begun since is none of this landing's.
+        let landed = |c: &Candidate| c.id() == plan.candidate;
+        if session.candidate().is_some_and(landed) {
             session.discard().await.map_err(integrate_error)?;
         }
-        match session.push(&plan.new).await.map_err(integrate_error)? {
+        // Whether the remote has it or not, it has landed: a push that cannot be tried keeps no landing open.
+        let pushed = match session.push(&plan.new).await {
+            Ok(pushed) => pushed,
+            Err(error) => PushOutcome::Refused {
+                detail: chain(&error),
+            },
+        };
+        match pushed {
             PushOutcome::Off => {}
             PushOutcome::Pushed => tick.push(
                 None,
@@ -341,7 +359,7 @@ impl Pipeline {
             ),
             PushOutcome::Refused { detail } => {
                 let what = format!(
-                    "the remote refused {}: it stays local, nothing is rebased; pull, merge and push it yourself \
+                    "the remote did not take {}: it stays local, nothing is rebased; pull, merge and push it yourself \
                      ({detail})",
                     plan.target
                 );

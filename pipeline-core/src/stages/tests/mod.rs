@@ -4,6 +4,8 @@ mod brakes;
 mod dispatch;
 mod integrate;
 mod machine;
+mod mortal;
+mod posts;
 mod reading;
 mod schedules;
 mod trouble;

@@ -1,17 +1,22 @@
 //! Two orchestrators and two integrators at once, each killed and restarted at random: every issue lands exactly once.
 //!
-//! `LOOPS` sets how many schedules are made; the suite makes a tenth of what a merge makes.
+//! Half of the schedules run all four on one machine, with one journal; in the other half each orchestrator and its
+//! integrator have a machine of their own, with its own journal, run table and integrator, on one tracker and one
+//! repository. A process may die wherever it waits: before and after every request, and on both sides of the move of
+//! the ref. `LOOPS` sets how many schedules are made; the suite makes a twentieth of what a merge makes.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::task::Context;
-use std::task::Poll;
 use std::time::Duration;
 
+use super::mortal::Witness;
+use super::mortal::dying;
+use super::world::MACHINES;
+use super::world::Process;
 use super::world::World;
 use super::world::main_branch;
+use super::world::myself;
 use super::world::ok;
 use crate::clock::Clock as _;
 use crate::conformance::faults::Faults;
@@ -23,6 +28,8 @@ use crate::report::TickOptions;
 use crate::trailers::Trailers;
 
 const ISSUES: usize = 3;
+/// The most steps of a tick that a process lives through.
+const MOST_STEPS: u64 = 40;
 
 fn loops() -> u64 {
     #[expect(
@@ -30,7 +37,7 @@ fn loops() -> u64 {
         reason = "a test's length, set by who runs it"
     )]
     let loops = std::env::var("LOOPS");
-    loops.ok().and_then(|n| n.parse().ok()).unwrap_or(20)
+    loops.ok().and_then(|n| n.parse().ok()).unwrap_or(10)
 }
 
 /// Numbers that follow from a seed.
@@ -45,32 +52,15 @@ impl Dice {
     }
 }
 
-/// A process that dies after so many steps.
-struct Mortal<T> {
-    inner: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
-    left: u64,
-}
-
-impl<T> Future for Mortal<T> {
-    type Output = Option<T>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let this = &mut *self;
-        if this.left == 0 {
-            // Dropped as a dying process drops everything: nothing of it runs on.
-            this.inner = None;
-            return Poll::Ready(None);
-        }
-        this.left -= 1;
-        match &mut this.inner {
-            Some(inner) => inner.as_mut().poll(context).map(Some),
-            None => Poll::Ready(None),
-        }
-    }
+/// What a process is there for.
+#[derive(Debug, Clone, Copy)]
+struct Role {
+    machine: usize,
+    integrates: bool,
 }
 
 /// Begins a process. Its tracker loses an answer now and then, and at every request others go first.
-fn begun(w: &World, dice: &mut Dice) -> Pipeline {
+fn begun(w: &World, role: Role, dice: &mut Dice) -> (Pipeline, Witness) {
     let faults = Faults {
         lost_answers: 30,
         lost_writes: 30,
@@ -80,37 +70,40 @@ fn begun(w: &World, dice: &mut Dice) -> Pipeline {
     };
     let tracker = Arc::new(w.tracker.clone());
     let seed = dice.below(u64::MAX);
-    w.beside(Arc::new(FaultyTracker::new(tracker, faults, seed, 0)))
+    let witness = Witness::born();
+    let pipeline = w.begin(Process {
+        machine: role.machine,
+        tracker: Arc::new(FaultyTracker::new(tracker, faults, seed, 0)),
+        owner: witness.identity(),
+    });
+    (pipeline, witness)
 }
 
 /// One process that ticks, dies and begins again until it is told to stop.
-async fn process(
-    w: Arc<World>,
-    integrates: bool,
-    mut dice: Dice,
-    stop: Arc<AtomicBool>,
-) -> (u64, u64) {
+async fn process(w: Arc<World>, role: Role, mut dice: Dice, stop: Arc<AtomicBool>) -> (u64, u64) {
     let (mut ticks, mut deaths) = (0, 0);
-    let mut pipeline = begun(&w, &mut dice);
+    let (mut pipeline, mut witness) = begun(&w, role, &mut dice);
     while !stop.load(Ordering::SeqCst) {
         let p: Pipeline = pipeline.clone();
         let tick = async move {
             let options = TickOptions::default();
             // What fails is said in the report of the tick; the next one goes on.
-            drop(if integrates {
+            drop(if role.integrates {
                 p.integrate(&options).await
             } else {
                 p.dispatch(&options).await
             });
         };
-        let mortal = Mortal {
-            inner: Some(Box::pin(tick)),
-            left: 1 + dice.below(80),
+        let mut left = 1 + dice.below(MOST_STEPS);
+        let doomed = || {
+            left -= 1;
+            left == 0
         };
         ticks += 1;
-        if mortal.await.is_none() {
+        if dying(tick, doomed).await.is_none() {
             deaths += 1;
-            pipeline = begun(&w, &mut dice);
+            drop(witness);
+            (pipeline, witness) = begun(&w, role, &mut dice);
         }
         w.clock.sleep(Duration::from_secs(30)).await;
     }
@@ -138,6 +131,20 @@ fn landings(w: &World, issues: &[IssueKey]) -> Vec<usize> {
     issues.iter().map(of).collect()
 }
 
+/// Begins a process that nothing befalls.
+fn undisturbed(w: &World, machine: usize) -> Pipeline {
+    w.begin(Process {
+        machine,
+        tracker: Arc::new(w.tracker.clone()),
+        owner: myself(),
+    })
+}
+
+async fn tick(p: &Pipeline) {
+    p.dispatch(&TickOptions::default()).await.expect("ticks");
+    p.integrate(&TickOptions::default()).await.expect("ticks");
+}
+
 async fn schedule(seed: u64) -> (u64, u64) {
     let w = Arc::new(World::new());
     let mut issues = Vec::new();
@@ -150,14 +157,20 @@ async fn schedule(seed: u64) -> (u64, u64) {
     }
     let stop = Arc::new(AtomicBool::new(false));
     let mut processes = tokio::task::JoinSet::new();
-    for n in 0..4_u64 {
+    // Every second schedule has a machine for each pair.
+    let machines = if seed.is_multiple_of(2) { MACHINES } else { 1 };
+    for n in 0..4 {
         let dice = Dice(seed.wrapping_mul(1_000_003).wrapping_add(n * 7919 + 1));
         let stop = Arc::clone(&stop);
-        processes.spawn(process(Arc::clone(&w), n % 2 == 1, dice, stop));
+        let role = Role {
+            machine: usize::from(n >= 2) % machines,
+            integrates: n % 2 == 1,
+        };
+        processes.spawn(process(Arc::clone(&w), role, dice, stop));
     }
     let mut dice = Dice(seed.wrapping_add(17));
     for _ in 0..60 {
-        for _ in 0..20 {
+        for _ in 0..60 {
             tokio::task::yield_now().await;
         }
         if dice.below(4) == 0 {
@@ -177,12 +190,16 @@ async fn schedule(seed: u64) -> (u64, u64) {
         }
     }
     // From now on nobody dies: everything comes to its end.
+    let whole: Vec<Pipeline> = (0..machines).map(|n| undisturbed(&w, n)).collect();
     for _ in 0..12 {
         w.clock.advance(Duration::from_secs(1900));
-        w.dispatch().await;
-        w.integrate().await;
+        for p in &whole {
+            tick(p).await;
+        }
         approve_what_waits(&w).await;
-        w.integrate().await;
+        for p in &whole {
+            p.integrate(&TickOptions::default()).await.expect("ticks");
+        }
         if landings(&w, &issues).iter().all(|n| *n > 0) {
             break;
         }
@@ -197,8 +214,9 @@ async fn schedule(seed: u64) -> (u64, u64) {
         assert_eq!(said, 1, "seed {seed}: {issue} says once that it landed");
     }
     w.clock.advance(Duration::from_secs(1900));
-    w.dispatch().await;
-    w.integrate().await;
+    for p in &whole {
+        tick(p).await;
+    }
     assert_eq!(
         landings(&w, &issues),
         [1; ISSUES],

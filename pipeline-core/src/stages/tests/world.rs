@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,6 +43,7 @@ use crate::memory::ScriptedClock;
 use crate::memory::ScriptedTurn;
 use crate::pipeline::Conflicts;
 use crate::pipeline::Pipeline;
+use crate::process::ProcessIdentity;
 use crate::report::TickOptions;
 use crate::report::TickReport;
 use crate::runner::LocalRunner;
@@ -70,7 +72,7 @@ pub(super) struct World {
     pub(super) gate: MemoryGate,
     pub(super) told: Arc<Told>,
     pub(super) verified: Arc<AtomicUsize>,
-    /// The disk of the journal, which may be full.
+    /// The disk of the first machine's journal, which may be full.
     pub(super) disk: Arc<Disk>,
     /// The machine's own wall clock, which may be off.
     pub(super) wall: Arc<Wall>,
@@ -126,8 +128,27 @@ impl Clock for Wall {
     }
 }
 
-/// Makes the pipeline of one more process on the same machine.
-type Make = Box<dyn Fn(Arc<dyn Tracker>) -> Pipeline + Send + Sync>;
+/// How many machines there are, each with a state directory of its own.
+pub(super) const MACHINES: usize = 2;
+
+/// Makes the pipeline of one more process.
+type Make = Box<dyn Fn(Process) -> Pipeline + Send + Sync>;
+
+/// A process that begins.
+pub(super) struct Process {
+    /// On which machine, and so with which journal, run table and integrator.
+    pub(super) machine: usize,
+    /// How it sees the tracker.
+    pub(super) tracker: Arc<dyn Tracker>,
+    /// What the journal calls it.
+    pub(super) owner: Option<ProcessIdentity>,
+}
+
+/// The generic rules, compiled once for all worlds.
+static RULES: LazyLock<Conflicts> = LazyLock::new(|| {
+    let rules = RuleSet::detected(&[]).expect("the generic rules");
+    Conflicts::of_rules(&rules, &[main_branch()]).expect("rules")
+});
 
 /// Fails if a file `BROKEN` lies in the tree.
 #[derive(Debug)]
@@ -189,6 +210,13 @@ impl Told {
     }
 }
 
+/// Returns what the journal calls the process of the test.
+pub(super) fn myself() -> Option<ProcessIdentity> {
+    ProcessIdentity::of_running(std::process::id())
+        .ok()
+        .flatten()
+}
+
 pub(super) fn main_branch() -> Target {
     Target::new("main").expect("target")
 }
@@ -214,10 +242,21 @@ impl World {
     }
 
     pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::made(Duration::ZERO, change)
+    }
+
+    /// Makes a world whose tracker promises no more than that a comment is visible after this time.
+    pub(super) fn settling(settle: Duration) -> Self {
+        Self::made(settle, |_| {})
+    }
+
+    fn made(settle: Duration, change: impl FnOnce(&mut Settings)) -> Self {
         let clock = Arc::new(ScriptedClock::new(Timestamp::from_millis(
             1_800_000_000_000,
         )));
-        let tracker = MemoryTracker::new().with_clock(Arc::clone(&clock) as _);
+        let tracker = MemoryTracker::new()
+            .with_clock(Arc::clone(&clock) as _)
+            .with_settle(settle);
         let folder = tempfile::tempdir().expect("temp dir");
         let repository = MemoryRepository::new();
         let tree = BTreeMap::from([
@@ -259,14 +298,26 @@ impl World {
             tracker: Arc::clone(&clock),
             off: std::sync::atomic::AtomicI64::new(0),
         });
-        let journal = Arc::clone(&disk);
+        let journals: [Arc<Disk>; MACHINES] = [Arc::clone(&disk), Arc::default()];
         let make: Make = {
             let (clock, told, agent) = (Arc::clone(&wall), Arc::clone(&told), Arc::clone(&agent));
             let other = Arc::clone(&other);
             let verified = Arc::clone(&verified);
             let (repository, gate) = (repository.clone(), gate.clone());
             let top = folder.path().to_owned();
-            Box::new(move |tracker| {
+            Box::new(move |process: Process| {
+                let Process {
+                    machine,
+                    tracker,
+                    owner,
+                } = process;
+                let journal = Arc::clone(&journals[machine]);
+                let mut settings = settings.clone();
+                let mut top = top.clone();
+                if machine > 0 {
+                    top = top.join(format!("machine-{machine}"));
+                    settings.integrator.id = format!("memory-{machine}");
+                }
                 let workspaces = Arc::new(MemoryWorkspaces::new(
                     repository.clone(),
                     top.join("workspaces"),
@@ -281,11 +332,10 @@ impl World {
                 .with_agent(Arc::clone(&other) as _)
                 .with_unconfined("bob")
                 .with_workspaces(Arc::clone(&workspaces) as _);
-                let rules = RuleSet::detected(&[]).expect("the generic rules");
-                let conflicts = Conflicts::of_rules(&rules, &[main_branch()]).expect("rules");
                 let integrator =
                     MemoryIntegrator::new("main-bob", repository.clone(), top.join("verify"));
-                Pipeline::builder(tracker, protocol.clone(), settings.clone())
+                Pipeline::builder(tracker, protocol.clone(), settings)
+                    .with_owner(owner)
                     .with_clock(Arc::clone(&clock) as _)
                     .with_observer(Arc::clone(&told) as _)
                     .with_journal(Arc::clone(&journal) as _)
@@ -293,12 +343,16 @@ impl World {
                     .with_workspaces(workspaces)
                     .with_integrator(Arc::new(integrator))
                     .with_verifier(Arc::new(NoBrokenFile(Arc::clone(&verified))))
-                    .with_conflicts(conflicts)
+                    .with_conflicts(RULES.clone())
                     .with_gate(Arc::new(gate.clone()))
                     .build()
             })
         };
-        let pipeline = make(Arc::new(tracker.clone()));
+        let pipeline = make(Process {
+            machine: 0,
+            tracker: Arc::new(tracker.clone()),
+            owner: myself(),
+        });
         let (ann, eve) = (tracker.as_person("ann"), tracker.as_person("eve"));
         let _folder = folder;
         Self {
@@ -322,7 +376,33 @@ impl World {
 
     /// Makes the pipeline of one more process on the same machine, which sees the tracker as given.
     pub(super) fn beside(&self, tracker: Arc<dyn Tracker>) -> Pipeline {
-        (self.make)(tracker)
+        self.begin(Process {
+            machine: 0,
+            tracker,
+            owner: myself(),
+        })
+    }
+
+    /// Makes the pipeline of one more process on any machine.
+    pub(super) fn begin(&self, process: Process) -> Pipeline {
+        (self.make)(process)
+    }
+
+    /// Lets time go by, a second now and then, until something is done.
+    pub(super) async fn as_time_passes<T>(&self, doing: impl Future<Output = T>) -> T {
+        let passes = async {
+            loop {
+                for _ in 0..50 {
+                    tokio::task::yield_now().await;
+                }
+                self.clock.advance(Duration::from_secs(1));
+            }
+        };
+        tokio::select! {
+            biased;
+            done = doing => done,
+            () = passes => unreachable!("time never ends"),
+        }
     }
 
     pub(super) async fn triage(&self) -> TickReport {

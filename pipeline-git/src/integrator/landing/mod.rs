@@ -85,8 +85,11 @@ impl<'a> Landing<'a> {
         format!("refs/heads/{}", self.plan.target)
     }
 
-    /// Lands, or says why not now.
-    pub(crate) async fn land(&self) -> Result<LandOutcome, GitError> {
+    /// Lands, or says why not now. `in_time` is asked when nothing is left but to move the ref.
+    pub(crate) async fn land(
+        &self,
+        in_time: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Result<LandOutcome, GitError> {
         match refs::find(self.repository, &self.branch()).await? {
             Some(tip) if tip == self.old => {}
             Some(tip) if tip == self.new => return self.complete_now().await,
@@ -108,6 +111,9 @@ impl<'a> Landing<'a> {
             if let Some(reason) = self.obstacle(index).await? {
                 return Ok(LandOutcome::Waits { reason });
             }
+        }
+        if !in_time() {
+            return Ok(LandOutcome::TooLate);
         }
         let why = format!(
             "issue pipeline: land candidate {}",
