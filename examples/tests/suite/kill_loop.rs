@@ -45,6 +45,62 @@ async fn killed_landing_ends_as_if_nobody_had_killed_it() {
     kills(&scene, "integrate", loops().div_ceil(2), lasts, &expected).await;
 }
 
+/// How often all four are killed before they are left in peace.
+const WAVES: usize = 3;
+/// What must be as without any kill, whoever of the four came first.
+const SAME: [&str; 8] = [
+    "tree",
+    "checkout",
+    "untouched index",
+    "commits",
+    "rounds landed",
+    "fsck",
+    "processes",
+    "status of",
+];
+
+#[tokio::test]
+async fn two_orchestrators_and_two_integrators_on_one_repository_killed_at_random_land_all_once() {
+    let scene = Scene::started().await;
+    let (expected, lasts) = scene.undisturbed(&["dispatch"]).await;
+    let mut random = Seeded(number("SEED").unwrap_or(1));
+    let mut died = 0;
+    for kill in 0..loops().div_ceil(5) {
+        scene.put_back().await;
+        for _ in 0..WAVES {
+            let moments: [Duration; 4] = std::array::from_fn(|_| lasts.mul_f64(random.unit()));
+            let [a, b, c, d] = moments;
+            let ended = tokio::join!(
+                scene.killed("dispatch", a),
+                scene.killed("integrate", b),
+                scene.killed("dispatch", c),
+                scene.killed("integrate", d),
+            );
+            let ended = [ended.0, ended.1, ended.2, ended.3];
+            died += ended.iter().flatten().count();
+            scene.approve().await;
+        }
+        scene.finish().await;
+        let found = scene.facts().await;
+        let mut differs = expected.difference(&found);
+        differs.retain(|what| SAME.iter().any(|same| what.starts_with(same)));
+        assert!(
+            differs.is_empty(),
+            "schedule {kill} leaves a difference:\n{}\n{}",
+            differs.join("\n"),
+            scene.story().await
+        );
+        assert_eq!(
+            scene.say("kind: landed").await,
+            [1, 1],
+            "{}",
+            scene.story().await
+        );
+    }
+    scene.report(&format!("{died} of the four died, over {lasts:?}"));
+    assert!(died > 0, "nobody died over {lasts:?}");
+}
+
 /// Returns how many kills are made of each command; those of `integrate` fall on building and landing in halves.
 fn loops() -> u64 {
     number("LOOPS").unwrap_or(A_TENTH)

@@ -152,15 +152,7 @@ impl Scene {
         for _ in 0..ROUNDS {
             self.world.run(&["dispatch"]).await;
             self.world.run(&["integrate"]).await;
-            if let Some(candidate) = self.world.waiting().await {
-                let ok = format!("OK {candidate}");
-                // After a kill a candidate may hold any of them, and an OK counts only in an issue of its own.
-                for key in &self.keys {
-                    self.world
-                        .run(&["issue", "comment", key, &ok])
-                        .await
-                        .ended(0);
-                }
+            if self.approve().await {
                 self.world.run(&["integrate"]).await;
             }
             let log = self
@@ -177,6 +169,31 @@ impl Scene {
         }
         self.world.run(&["dispatch"]).await.ended(0);
         self.world.run(&["integrate"]).await.ended(0);
+    }
+
+    /// Gives the OK on the candidate that waits; false if none does.
+    pub(super) async fn approve(&self) -> bool {
+        let Some(candidate) = self.world.waiting().await else {
+            return false;
+        };
+        let ok = format!("OK {candidate}");
+        // After a kill a candidate may hold any of them, and an OK counts only in an issue of its own.
+        for key in &self.keys {
+            self.world
+                .run(&["issue", "comment", key, &ok])
+                .await
+                .ended(0);
+        }
+        true
+    }
+
+    /// Returns how often a text stands in the thread of each issue.
+    pub(super) async fn say(&self, text: &str) -> Vec<usize> {
+        let mut counts = Vec::new();
+        for key in &self.keys {
+            counts.push(self.world.thread(key).await.matches(text).count());
+        }
+        counts
     }
 
     /// Returns what there is now.
