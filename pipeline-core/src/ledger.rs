@@ -34,6 +34,7 @@ use crate::issue::EventId;
 use crate::issue::IssueKey;
 use crate::line_log::Line;
 use crate::line_log::LineLog;
+use crate::line_log::Locked;
 use crate::line_log::LogError;
 use crate::process::ProcessIdentity;
 use crate::settings::AgentRole;
@@ -61,6 +62,8 @@ const BROKEN_PAUSE: Duration = Duration::from_secs(15 * 60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8 * 24 * 3600);
 /// The shortest pause, so that a time that has just passed is no invitation to ask again at once.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// From which size on the ledger is written anew with what is still needed, in bytes.
+const COMPACT_AT: u64 = 4 * 1024 * 1024;
 /// Longest reason that is kept.
 const LONGEST_WHY: usize = 500;
 
@@ -158,6 +161,7 @@ impl From<LogError> for LedgerError {
 #[derive(Debug)]
 pub struct Ledger {
     log: Option<LineLog<LedgerRecord>>,
+    compact_at: u64,
     tally: Mutex<Tally>,
     owner: Option<ProcessIdentity>,
 }
@@ -168,6 +172,7 @@ impl Ledger {
     pub fn in_memory() -> Self {
         Self {
             log: None,
+            compact_at: COMPACT_AT,
             tally: Mutex::default(),
             owner: None,
         }
@@ -180,6 +185,7 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let ledger = Self {
             log: Some(LineLog::open(path)?),
+            compact_at: COMPACT_AT,
             tally: Mutex::default(),
             // Where the system does not tell, a run that never ends stays in flight until its record is ended.
             owner: ProcessIdentity::of_running(std::process::id())
@@ -190,12 +196,19 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Writes the ledger anew from this size on.
+    #[must_use]
+    pub const fn with_compaction_at(mut self, bytes: u64) -> Self {
+        self.compact_at = bytes;
+        self
+    }
+
     /// Looks at the ledger as it is now.
     fn read<T>(&self, f: impl FnOnce(&mut Tally) -> T) -> Result<T, LedgerError> {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(log) = &self.log {
             log.locked("read", |log| {
-                log.fresh()?.into_iter().for_each(|line| tally.take(line));
+                catch_up(log, &mut tally)?;
                 Ok::<(), LedgerError>(())
             })?;
         }
@@ -217,7 +230,20 @@ impl Ledger {
             return Ok(out);
         };
         log.locked("written", |log| {
-            log.fresh()?.into_iter().for_each(|line| tally.take(line));
+            catch_up(log, &mut tally)?;
+            if log.outgrows(self.compact_at) {
+                let records = tally.compacted(at);
+                match log.replace(&records) {
+                    Ok(()) => {
+                        *tally = Tally::default();
+                        for (at, record) in records {
+                            tally.take(Line { seq: 0, at, record });
+                        }
+                    }
+                    // The ledger itself is as good as before; only its size is not bounded now.
+                    Err(error) => tracing::warn!(?error, "the ledger cannot be written anew"),
+                }
+            }
             let (out, record) = decide(&mut tally);
             if let Some(record) = record {
                 let seq = log.append(at, record.clone())?;
@@ -525,6 +551,15 @@ impl Ledger {
             ((), tally.is_failing(stage, issue).then_some(record))
         })
     }
+}
+
+/// Takes in what the ledger says since the last look.
+fn catch_up(log: &mut Locked<'_, LedgerRecord>, tally: &mut Tally) -> Result<(), LogError> {
+    if log.is_anew() {
+        *tally = Tally::default();
+    }
+    log.fresh()?.into_iter().for_each(|line| tally.take(line));
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::io::Seek as _;
 use std::io::Write as _;
 use std::marker::PhantomData;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -64,6 +65,10 @@ struct State {
     file: File,
     good: u64,
     next_seq: u64,
+    /// The size right after the log was last written anew: what must stay is not written again and again.
+    kept: u64,
+    /// It was written anew by somebody else: what was read of it before no longer counts.
+    anew: bool,
 }
 
 /// The log while no other process can change it.
@@ -77,9 +82,7 @@ pub(crate) struct Locked<'a, R> {
 impl<R: Serialize + DeserializeOwned> LineLog<R> {
     /// Opens or creates the log.
     pub(crate) fn open(path: &Path) -> Result<Self, LogError> {
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
-        let file = options.open(path).map_err(|e| io_error(path, "read", e))?;
+        let file = open(path).map_err(|e| io_error(path, "read", e))?;
         if let Some(folder) = path.parent() {
             // The name must survive a power cut as well as the content.
             File::open(folder)
@@ -90,6 +93,8 @@ impl<R: Serialize + DeserializeOwned> LineLog<R> {
             file,
             good: 0,
             next_seq: 1,
+            kept: 0,
+            anew: false,
         });
         Ok(Self {
             path: path.to_owned(),
@@ -105,10 +110,21 @@ impl<R: Serialize + DeserializeOwned> LineLog<R> {
         f: impl FnOnce(&mut Locked<'_, R>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state
-            .file
-            .lock()
-            .map_err(|e| io_error(&self.path, operation, e))?;
+        let wrong = |e| io_error(&self.path, operation, e);
+        loop {
+            state.file.lock().map_err(wrong)?;
+            // Another process may have written it anew while we waited: then this is the old file.
+            if is_at(&state.file, &self.path).map_err(wrong)? {
+                break;
+            }
+            *state = State {
+                file: open(&self.path).map_err(wrong)?,
+                good: 0,
+                next_seq: 1,
+                kept: 0,
+                anew: true,
+            };
+        }
         let out = f(&mut Locked {
             path: &self.path,
             state: &mut state,
@@ -125,6 +141,62 @@ impl<R: Serialize + DeserializeOwned> LineLog<R> {
 }
 
 impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
+    /// Returns, once, whether the log was written anew since the last look: then everything in it is fresh again.
+    pub(crate) fn is_anew(&mut self) -> bool {
+        std::mem::take(&mut self.state.anew)
+    }
+
+    /// Returns whether the log has grown so much beyond a size that it is worth being written anew.
+    pub(crate) fn outgrows(&self, size: u64) -> bool {
+        self.state.good > size.max(2 * self.state.kept)
+    }
+
+    /// Puts a log of these records in the place of this one, whole or not at all.
+    pub(crate) fn replace(&mut self, records: &[(Timestamp, R)]) -> Result<(), LogError>
+    where
+        R: Clone,
+    {
+        let mut text = String::new();
+        let mut next_seq = 1;
+        for (at, record) in records {
+            text.push_str(&encode(&Line {
+                seq: next_seq,
+                at: *at,
+                record: record.clone(),
+            }));
+            next_seq += 1;
+        }
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".new");
+        let fresh = PathBuf::from(name);
+        let put = || -> io::Result<File> {
+            match std::fs::remove_file(&fresh) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let mut file = open(&fresh)?;
+            // Held before anybody can find it.
+            file.lock()?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&fresh, self.path)?;
+            if let Some(folder) = self.path.parent() {
+                File::open(folder)?.sync_all()?;
+            }
+            Ok(file)
+        };
+        let file = put().map_err(|e| io_error(self.path, "written", e))?;
+        let size = text.len() as u64;
+        *self.state = State {
+            file,
+            good: size,
+            next_seq,
+            kept: size,
+            anew: false,
+        };
+        Ok(())
+    }
+
     /// Returns what was added since the last look.
     pub(crate) fn fresh(&mut self) -> Result<Vec<Line<R>>, LogError> {
         let mut bytes = Vec::new();
@@ -176,6 +248,22 @@ impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
         state.good += line.len() as u64;
         state.next_seq += 1;
         Ok(seq)
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).open(path)
+}
+
+/// Returns whether an open file is the one that its path names.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let held = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (held.dev(), held.ino())),
+        // Moved aside by a person: what is written now begins a new one.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
     }
 }
 

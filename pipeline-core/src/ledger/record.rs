@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::spent::Spent;
 use crate::agent::RunId;
 use crate::agent::TaskKind;
 use crate::agent::Usage;
@@ -42,6 +43,16 @@ pub(super) enum LedgerRecord {
     },
     /// It had one.
     Answered { stage: Stage, issue: IssueKey },
+    /// What runs of an issue have used whose own records are no longer kept.
+    Before { issue: IssueKey, spent: Spent },
+    /// How often a reading stage had had no usable answer when the ledger was written anew.
+    Failing {
+        stage: Stage,
+        issue: IssueKey,
+        text: String,
+        why: String,
+        times: u32,
+    },
 }
 
 /// A run that begins.

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde::Serialize;
 
 use crate::agent::Usage;
 use crate::settings::Budget;
 
 /// What runs have used together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Spent {
     /// Runs, ended or not.
     pub runs: u64,
@@ -44,6 +45,16 @@ impl Spent {
             None if usage.input_tokens + usage.output_tokens > 0 => self.unpriced += 1,
             None => {}
         }
+    }
+
+    /// Adds what others have used.
+    pub(super) const fn join(&mut self, other: &Self) {
+        self.runs = self.runs.saturating_add(other.runs);
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.cost_micros = self.cost_micros.saturating_add(other.cost_micros);
+        self.millis = self.millis.saturating_add(other.millis);
+        self.unpriced = self.unpriced.saturating_add(other.unpriced);
     }
 
     /// Returns the first part of a budget that is used up, in words: what, how much of it there is.

@@ -56,6 +56,8 @@ pub(super) struct Tally {
     /// The places of runs that have not ended.
     open: BTreeSet<usize>,
     issues: BTreeMap<IssueKey, Spent>,
+    /// What of it was used by runs whose own lines are gone.
+    before: BTreeMap<IssueKey, Spent>,
     pauses: BTreeMap<String, Pause>,
     failing: BTreeMap<(Stage, IssueKey), Failing>,
 }
@@ -125,7 +127,87 @@ impl Tally {
                 self.failing.insert((stage, issue), failing);
             }
             LedgerRecord::Answered { stage, issue } => drop(self.failing.remove(&(stage, issue))),
+            LedgerRecord::Before { issue, spent } => {
+                self.before.entry(issue.clone()).or_default().join(&spent);
+                self.issues.entry(issue).or_default().join(&spent);
+            }
+            LedgerRecord::Failing {
+                stage,
+                issue,
+                text,
+                why,
+                times,
+            } => {
+                let failing = Failing {
+                    text,
+                    times,
+                    why,
+                    at,
+                };
+                self.failing.insert((stage, issue), failing);
+            }
         }
+    }
+
+    /// Returns records that say the same with fewer lines: runs that nothing depends on any more are only summed up.
+    ///
+    /// What began within two days, is in flight, or belongs to the newest round of its issue stays as it is; of a round
+    /// that nothing was done in for a quarter of a year only the sum stays.
+    pub(super) fn compacted(&mut self, now: Timestamp) -> Vec<(Timestamp, LedgerRecord)> {
+        let in_flight: BTreeSet<RunId> = self
+            .in_flight()
+            .into_iter()
+            .map(|l| l.began.run.clone())
+            .collect();
+        let mut rounds: BTreeMap<&IssueKey, EventId> = BTreeMap::new();
+        for line in &self.runs {
+            if let Some(round) = line.began.round {
+                let newest = rounds.entry(&line.began.issue).or_insert(round);
+                *newest = round.max(*newest);
+            }
+        }
+        let stays = |line: &RunLine| {
+            let age = now.since(line.at);
+            let current = line.began.round.is_some()
+                && rounds.get(&line.began.issue).copied() == line.began.round;
+            age < 2 * DAY || in_flight.contains(&line.began.run) || (current && age < 90 * DAY)
+        };
+        let mut before = self.before.clone();
+        for line in self.runs.iter().filter(|l| !stays(l)) {
+            let sum = before.entry(line.began.issue.clone()).or_default();
+            sum.join(&add_up(std::iter::once(line)));
+        }
+        let sums = before
+            .into_iter()
+            .map(|(issue, spent)| (now, LedgerRecord::Before { issue, spent }));
+        let mut records: Vec<_> = sums.collect();
+        for line in self.runs.iter().filter(|l| stays(l)) {
+            records.push((line.at, LedgerRecord::Began(line.began.clone())));
+            if let Some(ended) = &line.ended {
+                let record = LedgerRecord::Ended {
+                    run: line.began.run.clone(),
+                    outcome: ended.outcome.clone(),
+                    usage: ended.usage,
+                    left: ended.left.clone(),
+                };
+                records.push((ended.at, record));
+            }
+        }
+        for (agent, pause) in self.pauses.iter().filter(|(_, p)| p.until > now) {
+            let (agent, pause) = (agent.clone(), pause.clone());
+            records.push((now, LedgerRecord::Paused { agent, pause }));
+        }
+        for ((stage, issue), failing) in &self.failing {
+            let record = LedgerRecord::Failing {
+                stage: *stage,
+                issue: issue.clone(),
+                text: failing.text.clone(),
+                why: failing.why.clone(),
+                times: failing.times,
+            };
+            records.push((failing.at, record));
+        }
+        records
     }
 
     pub(super) fn knows(&self, run: &RunId) -> bool {

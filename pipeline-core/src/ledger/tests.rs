@@ -489,6 +489,53 @@ fn a_limit_holds_over_many_handles_at_once() {
     );
 }
 
+#[test]
+fn written_anew_it_is_bounded_and_says_the_same_of_every_issue_to_every_process() {
+    const HOUR: i64 = 3_600;
+    let (_dir, path) = file();
+    let size = 10_000;
+    let ledger = Ledger::open(&path).expect("opens").with_compaction_at(size);
+    let other = Ledger::open(&path).expect("opens");
+    let (old, new) = (Case::new("A-1"), Case::new("A-2"));
+    let outcome = AgentOutcome::UsageLimit { until: None };
+    let mut largest = 0;
+    for n in 0..120 {
+        let case = if n < 60 { &old } else { &new };
+        made(
+            &ledger,
+            case,
+            n,
+            usage(5, Some(7)),
+            at(i64::from(n) * 8 * HOUR),
+        );
+        largest = largest.max(std::fs::metadata(&path).expect("there").len());
+    }
+    let now = at(120 * 8 * HOUR);
+    ledger
+        .failed(Stage::Triage, &new.issue, "text", "why", now)
+        .expect("written");
+    ledger.react("carl", &outcome, now).expect("written");
+    for n in 120..180 {
+        made(&other, &new, n, usage(5, Some(7)), now);
+        made(&ledger, &old, n + 1000, usage(5, Some(7)), now);
+    }
+    // Without it they would be some 80 kB.
+    assert!(largest < 3 * size, "{largest} bytes");
+    let fresh = Ledger::open(&path).expect("opens");
+    for ledger in [&ledger, &other, &fresh] {
+        for case in [&old, &new] {
+            let spent = ledger.of_issue(&case.issue).expect("read");
+            assert_eq!((spent.runs, spent.tokens()), (120, 600));
+            assert_eq!(spent.cost_micros, 840);
+        }
+        let day = ledger.of_day(now).expect("read").all;
+        assert_eq!(day.runs, 122, "the last day's runs stand there one by one");
+        let failing = ledger.failing(Stage::Triage, &new.issue, "text");
+        assert_eq!(failing.expect("read").expect("kept").times, 1);
+        assert!(ledger.pause("carl", now).expect("read").is_some());
+    }
+}
+
 proptest! {
     /// Whatever runs use, as long as each keeps to what it was granted no budget is ever exceeded.
     #[test]

@@ -45,6 +45,8 @@ use crate::workspace::WorkspaceRequest;
 
 /// How often a run looks whether another process asked it to end.
 const CANCEL_POLL: Duration = Duration::from_secs(1);
+/// How often the run table is looked through for what nobody needs.
+const PRUNED_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 /// Makes runs on this machine: workspaces + agents + the run table.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub struct LocalRunner {
     observer: Arc<dyn Observer>,
     agent_state: Option<PathBuf>,
     unconfined: BTreeSet<String>,
+    /// When the table was last rid of what nobody needs, on the monotonic clock.
+    pruned: Mutex<Option<Duration>>,
 }
 
 impl LocalRunner {
@@ -79,6 +83,7 @@ impl LocalRunner {
             observer,
             agent_state,
             unconfined,
+            pruned: Mutex::default(),
         }
     }
 
@@ -120,6 +125,21 @@ impl LocalRunner {
     #[must_use]
     pub const fn table(&self) -> &RunTable {
         &self.table
+    }
+
+    /// Rids the table of what nobody needs, now and then; that it cannot fails no run.
+    fn prune(&self) {
+        let now = self.clock.elapsed();
+        {
+            let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
+            if pruned.is_some_and(|at| now.saturating_sub(at) < PRUNED_EVERY) {
+                return;
+            }
+            *pruned = Some(now);
+        }
+        if let Err(error) = self.table.prune(self.clock.now()) {
+            tracing::warn!(error = chain(&error), "the run table cannot be pruned");
+        }
     }
 
     fn find(&self, name: &str) -> Result<&Arc<dyn Agent>, RunnerError> {
@@ -365,6 +385,7 @@ impl Runner for LocalRunner {
             slot: request.slot.clone(),
             at: self.clock.now(),
         });
+        self.prune();
         let made = self.make(request).await;
         let (outcome, usage) = match &made {
             Ok(result) => (

@@ -25,6 +25,13 @@ use crate::workspace::Workspace;
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
+/// How long a run that wrote nothing is kept, for whoever looks for what it said.
+const IDLE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many of them are kept at most, but for the youngest.
+const MOST_IDLE: usize = 2_000;
+/// Nothing younger goes, however many there are: somebody may still be closing it.
+const YOUNGEST_TO_GO: Duration = Duration::from_secs(24 * 3600);
+
 /// The runs of this machine on one repository, over all processes.
 #[derive(Debug, Clone)]
 pub struct RunTable {
@@ -114,6 +121,37 @@ impl RunTable {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Removes what is known of runs that ended long ago and wrote nothing: reading ones above all. Returns how many.
+    ///
+    /// Runs with a patch, kept work or a workspace stay for whoever knows whether that is needed.
+    ///
+    /// # Errors
+    /// [`RunnerError::Other`] if the folder cannot be read; a run that cannot be read or removed stays.
+    pub fn prune(&self, now: Timestamp) -> Result<usize, RunnerError> {
+        self.prune_to(now, MOST_IDLE)
+    }
+
+    fn prune_to(&self, now: Timestamp, most: usize) -> Result<usize, RunnerError> {
+        let mut idle: Vec<(Timestamp, RunId)> = Vec::new();
+        for run in self.runs()? {
+            let Ok(Some(result)) = self.result(&run) else {
+                continue;
+            };
+            let wrote = result.patch.is_some_and(|p| !p.is_empty()) || result.kept.is_some();
+            if !wrote && matches!(self.workspace(&run), Ok(None)) {
+                idle.push((result.ended, run));
+            }
+        }
+        idle.sort();
+        let beyond = idle.len().saturating_sub(most);
+        let goes = |(place, (ended, run)): (usize, (Timestamp, RunId))| {
+            let age = now.since(ended);
+            let old = age > IDLE_KEPT || (place < beyond && age > YOUNGEST_TO_GO);
+            (old && self.forget(&run).is_ok()).then_some(())
+        };
+        Ok(idle.into_iter().enumerate().filter_map(goes).count())
     }
 
     /// Returns what was asked, if the run is known.
