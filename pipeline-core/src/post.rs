@@ -1,4 +1,8 @@
 //! Sending memos: journaled first, sent once, looked for before anything is repeated.
+//!
+//! A memo that is longer than the tracker takes is posted shortened, and its whole text is attached to the issue first.
+
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +14,7 @@ use crate::journal::Journal;
 use crate::journal::JournalError;
 use crate::journal::Record;
 use crate::memo::Memo;
+use crate::memo::WholeText;
 use crate::process::ProcessIdentity;
 use crate::random;
 use crate::secret::Redactor;
@@ -261,12 +266,11 @@ impl Poster {
                 nonce
             }
         };
-        let dialect = self.tracker.dialect();
-        let markers = &self.protocol.markers;
-        let body =
-            memo.neutralise(dialect, markers)
-                .render(markers, dialect, issue, &self.protocol.keys);
-        if self.redactor.finds(&body) {
+        let fits = memo.fits(self.tracker.dialect(), &self.protocol.markers);
+        let whole = (!fits).then(|| WholeText::of(&memo));
+        let mut body = self.rendered(issue, &memo, whole.as_ref().map(WholeText::note));
+        let secret = |text: &str| self.redactor.finds(text);
+        if secret(&body) || whole.as_ref().is_some_and(|w| secret(&w.content)) {
             return Err(PostError::Secret {
                 issue: issue.clone(),
             });
@@ -288,17 +292,50 @@ impl Poster {
                 most: self.most_per_day,
             });
         }
+        self.intend(issue, &nonce, &memo, &body)?;
+        if let Some(whole) = whole {
+            match self.keep(issue, &whole).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    body = self.rendered(issue, &memo, Some(WholeText::NOT_KEPT.to_owned()));
+                    self.intend(issue, &nonce, &memo, &body)?;
+                }
+                Err(e) => {
+                    self.dropped(issue, &nonce)?;
+                    return Err(failed(issue, e));
+                }
+            }
+        }
+        Ok((nonce, body))
+    }
+
+    /// Returns the comment's body; `note` stands at the end of a text that is cut.
+    fn rendered(&self, issue: &IssueKey, memo: &Memo, note: Option<String>) -> String {
+        let (dialect, markers) = (self.tracker.dialect(), &self.protocol.markers);
+        let memo = match note {
+            Some(note) => memo.neutralise_telling(dialect, markers, &note),
+            None => memo.neutralise(dialect, markers),
+        };
+        memo.render(markers, dialect, issue, &self.protocol.keys)
+    }
+
+    fn intend(
+        &self,
+        issue: &IssueKey,
+        nonce: &str,
+        memo: &Memo,
+        body: &str,
+    ) -> Result<(), PostError> {
         self.record(
             issue,
             &Record::PostIntent {
                 issue: issue.clone(),
-                nonce: nonce.clone(),
+                nonce: nonce.to_owned(),
                 kind: format!("{:?}", memo.kind),
-                body: body.clone(),
+                body: body.to_owned(),
                 owner: self.owner.clone(),
             },
-        )?;
-        Ok((nonce, body))
+        )
     }
 
     async fn find(
@@ -363,3 +400,6 @@ fn failed(issue: &IssueKey, source: TrackerError) -> PostError {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests;

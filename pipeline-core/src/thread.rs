@@ -18,6 +18,7 @@ use crate::memo::MemoKind;
 use crate::memo::Parsed;
 use crate::memo::SigningKeys;
 use crate::memo::decode_value;
+use crate::memo::is_whole_text;
 
 /// Who we are and what our comments look like.
 #[derive(Debug, Clone)]
@@ -53,6 +54,7 @@ impl Protocol {
             match Memo::parse(&comment.body, &self.markers, issue, &self.keys, unsigned_ok) {
                 Parsed::Memo(memo) => return Voice::Ours(memo),
                 Parsed::Broken { reason } => return Voice::Tampered(reason),
+                Parsed::NotAMemo if is_whole_text(comment) => return Voice::Nobody,
                 Parsed::NotAMemo => {}
             }
         }
@@ -74,7 +76,7 @@ pub enum Voice {
     Tampered(String),
     /// A person's or a stranger's.
     Person,
-    /// A record without words, or an ignored account.
+    /// A record without words, an ignored account, or the file that one of our memos goes on in.
     Nobody,
 }
 

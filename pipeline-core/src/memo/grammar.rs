@@ -48,15 +48,26 @@ impl Memo {
     /// Idempotent, and `parse(render(neutralise(m))) == neutralise(m)`.
     #[must_use]
     pub fn neutralise(&self, dialect: &dyn Dialect, markers: &Markers) -> Self {
-        let mut text = tidy(&dialect.neutralise(&tidy(&self.text)));
-        let head = self.head(markers, dialect.key_prefix()).chars().count() + SIGNATURE_ROOM;
-        let room = dialect.max_chars().saturating_sub(head);
-        let mut keep = room.saturating_sub(SHORTENED.chars().count());
-        while text.chars().count() > room && text != tidy(SHORTENED) {
+        self.neutralise_telling(dialect, markers, SHORTENED)
+    }
+
+    /// Like [`neutralise`](Self::neutralise); where the text is too long, `note` stands at its end and says where the
+    /// whole is.
+    pub(crate) fn neutralise_telling(
+        &self,
+        dialect: &dyn Dialect,
+        markers: &Markers,
+        note: &str,
+    ) -> Self {
+        let mut text = self.harmless(dialect);
+        let room = self.room(dialect, markers);
+        let note = format!("\n\n{}", tidy(&dialect.neutralise(note)));
+        let mut keep = room.saturating_sub(note.chars().count());
+        while text.chars().count() > room && text != tidy(&note) {
             let cut: String = text.chars().take(keep).collect();
             let harmless = dialect.neutralise(&tidy(&cut));
             // Cutting may open something that the dialect then closes, so the result can be longer than the cut.
-            text = tidy(&format!("{}{SHORTENED}", tidy(&harmless)));
+            text = tidy(&format!("{}{note}", tidy(&harmless)));
             keep = keep.saturating_sub(text.chars().count().saturating_sub(room));
         }
         Self {
@@ -64,6 +75,21 @@ impl Memo {
             fields: self.fields.clone(),
             text,
         }
+    }
+
+    /// Returns whether the whole text can be sent.
+    pub(crate) fn fits(&self, dialect: &dyn Dialect, markers: &Markers) -> bool {
+        self.harmless(dialect).chars().count() <= self.room(dialect, markers)
+    }
+
+    fn harmless(&self, dialect: &dyn Dialect) -> String {
+        tidy(&dialect.neutralise(&tidy(&self.text)))
+    }
+
+    /// Returns how many characters the text may have.
+    fn room(&self, dialect: &dyn Dialect, markers: &Markers) -> usize {
+        let head = self.head(markers, dialect.key_prefix()).chars().count() + SIGNATURE_ROOM;
+        dialect.max_chars().saturating_sub(head)
     }
 
     /// Returns the body of the comment, signed if there is a key.
@@ -151,7 +177,7 @@ impl Memo {
     }
 }
 
-const SHORTENED: &str = "\n\n[shortened: the text was longer than the tracker takes]";
+const SHORTENED: &str = "[shortened: the text was longer than the tracker takes]";
 /// Room for a `sig:` line: key id, 64 digits, prefix.
 const SIGNATURE_ROOM: usize = 150;
 const MOST_LINES: usize = 2_000;

@@ -8,6 +8,7 @@ mod fields;
 mod grammar;
 mod marker;
 mod sign;
+mod whole;
 
 pub use self::encode::decode_value;
 pub use self::encode::encode_value;
@@ -19,3 +20,5 @@ pub use self::marker::Markers;
 pub use self::marker::MemoKind;
 pub use self::sign::SigningKey;
 pub use self::sign::SigningKeys;
+pub(crate) use self::whole::WholeText;
+pub(crate) use self::whole::is_whole_text;

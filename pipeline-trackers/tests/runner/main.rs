@@ -23,6 +23,8 @@ mod local_conformance;
 #[cfg(test)]
 mod local_processes;
 #[cfg(test)]
+mod long_memos;
+#[cfg(test)]
 mod plan_sync;
 #[cfg(test)]
 mod schedules;
