@@ -1,7 +1,9 @@
-//! Reading JSON of services that change: numbers as text, null in place of a list.
+//! Reading JSON of services that change: numbers as text, null in place of a list, values of another form.
 
+use pipeline_core::clock::Timestamp;
 use serde::Deserialize;
 use serde::Deserializer;
+use serde::de::DeserializeOwned;
 use serde::de::Error as _;
 use serde_json::Value;
 
@@ -13,11 +15,37 @@ pub(crate) fn number<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
 
 /// Reads a number where there may be none; anything else is none.
 pub(crate) fn optional_number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
-    let value = Option::<Value>::deserialize(d)?;
-    Ok(value.as_ref().and_then(as_number))
+    Ok(as_number(&Value::deserialize(d)?))
 }
 
-/// Reads null as what is missing.
+/// Reads text: null is empty, and a number is its digits.
+pub(crate) fn text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
+    Ok(optional_text(d)?.unwrap_or_default())
+}
+
+/// Reads text where there may be none.
+pub(crate) fn optional_text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(d)? {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    })
+}
+
+/// Reads a time, which must be one.
+pub(crate) fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
+    optional_time(d)?.ok_or_else(|| D::Error::custom("expected a time"))
+}
+
+/// Reads a time where there may be none; what is none is no time and no failure.
+pub(crate) fn optional_time<'de, D: Deserializer<'de>>(
+    d: D,
+) -> Result<Option<Timestamp>, D::Error> {
+    let value = Value::deserialize(d)?;
+    Ok(value.as_str().and_then(Timestamp::parse))
+}
+
+/// Reads null as what is missing. An element of a list that makes no sense makes the whole list make none.
 pub(crate) fn or_default<'de, D, T>(d: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -26,8 +54,17 @@ where
     Ok(Option::<T>::deserialize(d)?.unwrap_or_default())
 }
 
+/// Reads something that may be absent, or be of another form in a version that is not known.
+pub(crate) fn optional<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    d: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(d)?).ok())
+}
+
 fn as_number(value: &Value) -> Option<u64> {
-    value
-        .as_u64()
-        .or_else(|| value.as_str()?.trim().parse().ok())
+    match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
 }

@@ -4,7 +4,6 @@
 use pipeline_core::clock::Timestamp;
 use pipeline_core::issue::Account;
 use serde::Deserialize;
-use serde::Deserializer;
 
 use crate::lenient;
 
@@ -78,9 +77,9 @@ pub(super) struct Issue {
     pub(super) description: Option<String>,
     #[serde(default)]
     pub(super) state: String,
-    #[serde(default, deserialize_with = "time")]
+    #[serde(default, deserialize_with = "lenient::optional_time")]
     pub(super) created_at: Option<Timestamp>,
-    #[serde(default, deserialize_with = "time")]
+    #[serde(default, deserialize_with = "lenient::optional_time")]
     pub(super) updated_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub(super) labels: Vec<IssueLabel>,
@@ -106,9 +105,9 @@ pub(super) struct Note {
     pub(super) body: Option<String>,
     #[serde(default)]
     pub(super) author: Option<User>,
-    #[serde(default, deserialize_with = "time")]
+    #[serde(default, deserialize_with = "lenient::optional_time")]
     pub(super) created_at: Option<Timestamp>,
-    #[serde(default, deserialize_with = "time")]
+    #[serde(default, deserialize_with = "lenient::optional_time")]
     pub(super) updated_at: Option<Timestamp>,
     #[serde(default)]
     pub(super) system: bool,
@@ -120,7 +119,7 @@ pub(super) struct LabelEvent {
     pub(super) id: u64,
     #[serde(default)]
     pub(super) user: Option<User>,
-    #[serde(default, deserialize_with = "time")]
+    #[serde(default, deserialize_with = "lenient::optional_time")]
     pub(super) created_at: Option<Timestamp>,
     #[serde(default)]
     pub(super) label: Option<Label>,
@@ -134,7 +133,7 @@ pub(super) struct StateEvent {
     pub(super) id: u64,
     #[serde(default)]
     pub(super) user: Option<User>,
-    #[serde(default, deserialize_with = "time")]
+    #[serde(default, deserialize_with = "lenient::optional_time")]
     pub(super) created_at: Option<Timestamp>,
     #[serde(default)]
     pub(super) state: String,
@@ -180,13 +179,4 @@ impl Project {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Upload {
     pub(super) url: String,
-}
-
-/// Reads a time; what is none is no time and no failure.
-fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
-    let text = Option::<serde_json::Value>::deserialize(d)?;
-    Ok(text
-        .as_ref()
-        .and_then(serde_json::Value::as_str)
-        .and_then(Timestamp::parse))
 }

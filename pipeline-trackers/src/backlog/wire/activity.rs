@@ -4,7 +4,7 @@ use pipeline_core::clock::Timestamp;
 use serde::Deserialize;
 
 use super::issue::User;
-use super::lenient;
+use crate::lenient;
 
 /// What an activity is about, as far as issues are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,15 +23,19 @@ pub(crate) enum ActivityKind {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Activity {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) project: Option<Project>,
-    #[serde(default, rename = "type", deserialize_with = "lenient::maybe_id")]
+    #[serde(
+        default,
+        rename = "type",
+        deserialize_with = "lenient::optional_number"
+    )]
     pub(crate) kind: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     content: Option<Content>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) created_user: Option<User>,
     #[serde(deserialize_with = "lenient::time")]
     pub(crate) created: Timestamp,
@@ -47,34 +51,34 @@ pub(crate) struct Project {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 struct Content {
-    #[serde(default, deserialize_with = "lenient::maybe_id")]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     id: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::maybe_id")]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     key_id: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     comment: Option<CommentRef>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     changes: Option<Vec<FieldChange>>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     change: Option<FieldChange>,
     // Other kinds of activities have a `link` that is a text.
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     link: Option<Vec<Link>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct CommentRef {
-    #[serde(default, deserialize_with = "lenient::maybe_id")]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     id: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Link {
-    #[serde(default, deserialize_with = "lenient::maybe_id")]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     id: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::maybe_id")]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     key_id: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     comment: Option<CommentRef>,
 }
 
@@ -83,9 +87,9 @@ struct Link {
 pub(crate) struct FieldChange {
     #[serde(default, deserialize_with = "lenient::text")]
     field: String,
-    #[serde(default, deserialize_with = "lenient::maybe_text")]
+    #[serde(default, deserialize_with = "lenient::optional_text")]
     new_value: Option<String>,
-    #[serde(default, deserialize_with = "lenient::maybe_text")]
+    #[serde(default, deserialize_with = "lenient::optional_text")]
     old_value: Option<String>,
 }
 

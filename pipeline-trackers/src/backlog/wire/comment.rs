@@ -8,23 +8,23 @@ use pipeline_core::issue::CommentId;
 use serde::Deserialize;
 
 use super::issue::User;
-use super::lenient;
+use crate::lenient;
 
 /// One record of a thread. A change is a record with a change log; a person's words are its content.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Comment {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) content: String,
-    #[serde(default, deserialize_with = "lenient::list")]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub(crate) change_log: Vec<Change>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) created_user: Option<User>,
     #[serde(deserialize_with = "lenient::time")]
     pub(crate) created: Timestamp,
-    #[serde(default, deserialize_with = "lenient::maybe_time")]
+    #[serde(default, deserialize_with = "lenient::optional_time")]
     pub(crate) updated: Option<Timestamp>,
 }
 
@@ -69,11 +69,11 @@ impl Comment {
 pub(crate) struct Change {
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) field: String,
-    #[serde(default, deserialize_with = "lenient::maybe_text")]
+    #[serde(default, deserialize_with = "lenient::optional_text")]
     pub(crate) new_value: Option<String>,
-    #[serde(default, deserialize_with = "lenient::maybe_text")]
+    #[serde(default, deserialize_with = "lenient::optional_text")]
     pub(crate) original_value: Option<String>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) attachment_info: Option<AttachmentInfo>,
     // Kept as it is: whatever stands here marks a custom field, which may be called like a built-in one.
     #[serde(default)]
@@ -91,7 +91,7 @@ impl Change {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AttachmentInfo {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) name: String,

@@ -5,19 +5,19 @@ use pipeline_core::issue::Account;
 use pipeline_core::issue::AttachmentId;
 use serde::Deserialize;
 
-use super::lenient;
+use crate::lenient;
 
 /// Somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct User {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
-    #[serde(default, deserialize_with = "lenient::maybe_text")]
+    #[serde(default, deserialize_with = "lenient::optional_text")]
     pub(crate) user_id: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) name: String,
-    #[serde(default, deserialize_with = "lenient::maybe_id")]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     pub(crate) role_type: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ impl User {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Named {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) name: String,
@@ -42,7 +42,7 @@ pub(crate) struct Named {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) name: String,
@@ -52,13 +52,13 @@ pub(crate) struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Attachment {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) name: String,
-    #[serde(default, deserialize_with = "lenient::maybe_id")]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     pub(crate) size: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) created_user: Option<User>,
 }
 
@@ -78,32 +78,32 @@ impl Attachment {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Issue {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
     pub(crate) issue_key: String,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) issue_type: Option<Named>,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) summary: String,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) description: String,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) priority: Option<Named>,
     pub(crate) status: Status,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) assignee: Option<User>,
-    #[serde(default, deserialize_with = "lenient::list")]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub(crate) category: Vec<Named>,
-    #[serde(default, deserialize_with = "lenient::list")]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub(crate) milestone: Vec<Named>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) created_user: Option<User>,
     #[serde(deserialize_with = "lenient::time")]
     pub(crate) created: Timestamp,
-    #[serde(default, deserialize_with = "lenient::maybe_time")]
+    #[serde(default, deserialize_with = "lenient::optional_time")]
     pub(crate) updated: Option<Timestamp>,
-    #[serde(default, deserialize_with = "lenient::maybe")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     pub(crate) updated_user: Option<User>,
-    #[serde(default, deserialize_with = "lenient::list")]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub(crate) attachments: Vec<Attachment>,
 }

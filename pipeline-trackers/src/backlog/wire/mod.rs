@@ -6,7 +6,6 @@
 mod activity;
 mod comment;
 mod issue;
-mod lenient;
 mod space;
 
 pub(crate) use self::activity::Activity;

@@ -4,13 +4,13 @@ use pipeline_core::secret::Secret;
 use serde::Deserialize;
 use serde::Deserializer;
 
-use super::lenient;
+use crate::lenient;
 
 /// A project.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Project {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) project_key: String,
@@ -23,14 +23,14 @@ pub(crate) struct Project {
 /// A file that was uploaded and belongs to nothing yet.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Uploaded {
-    #[serde(deserialize_with = "lenient::id")]
+    #[serde(deserialize_with = "lenient::number")]
     pub(crate) id: u64,
 }
 
 /// The body of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub(crate) struct Errors {
-    #[serde(default, deserialize_with = "lenient::list")]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub(crate) errors: Vec<ErrorEntry>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Errors {
 pub(crate) struct ErrorEntry {
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) message: String,
-    #[serde(default, deserialize_with = "lenient::maybe_id")]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     pub(crate) code: Option<u64>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Token {
     pub(crate) access_token: Secret,
     #[serde(deserialize_with = "secret")]
     pub(crate) refresh_token: Secret,
-    #[serde(default, deserialize_with = "lenient::maybe_id")]
+    #[serde(default, deserialize_with = "lenient::optional_number")]
     pub(crate) expires_in: Option<u64>,
 }
 

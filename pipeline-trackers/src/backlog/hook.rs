@@ -1,37 +1,40 @@
-//! What a webhook delivers: a reason to look early, never something to believe.
-
-use std::collections::BTreeSet;
-
-use pipeline_core::issue::IssueKey;
+//! What Backlog calls when something happened. It is never believed: it says where to look early.
 
 use super::BacklogAddress;
 use super::feed::keys;
 use super::wire;
+use crate::hint::Hint;
+use crate::hint::HintError;
 
-/// Returns the issues a webhook's body names in this project.
+/// Reads the body of a webhook: a bulk update is about several issues.
 ///
-/// The service signs nothing, so anybody who knows the address can post anything there: the answer may cause a poll before
-/// its time, and nothing else. Whatever is no activity of the project names no issue.
+/// The service signs nothing, so anybody who knows the address can post anything there: a hint may cause a poll before
+/// its time, and nothing else. A body about another project, or about none of its issues, is no hint.
+///
+/// # Errors
+/// [`HintError::Unreadable`]: it is not from a Backlog.
 ///
 /// # Examples
 /// ```
-/// use pipeline_trackers::backlog::{BacklogAddress, issues_named};
+/// use pipeline_trackers::backlog::{BacklogAddress, webhook};
+///
 /// let address: BacklogAddress = "https://team.backlog.com/projects/WEB".parse()?;
 /// let body = br#"{"id":1,"type":3,"project":{"projectKey":"WEB"},"content":{"key_id":7},"created":"2026-01-01T00:00:00Z"}"#;
-/// assert_eq!(issues_named(body, &address).len(), 1);
-/// assert!(issues_named(b"<html>", &address).is_empty());
-/// # Ok::<(), pipeline_trackers::backlog::InvalidAddress>(())
+/// assert_eq!(webhook(&address, body)?[0].issue.as_str(), "WEB-7");
+/// assert!(webhook(&address, b"<html>").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use]
-pub fn issues_named(body: &[u8], address: &BacklogAddress) -> BTreeSet<IssueKey> {
-    let Ok(activity) = serde_json::from_slice::<wire::Activity>(body) else {
-        return BTreeSet::new();
-    };
+pub fn webhook(address: &BacklogAddress, body: &[u8]) -> Result<Vec<Hint>, HintError> {
+    let activity: wire::Activity =
+        serde_json::from_slice(body).map_err(|_| HintError::Unreadable)?;
     let project = activity.project.as_ref().map(|p| p.project_key.as_str());
     if project != Some(address.project()) {
-        return BTreeSet::new();
+        return Ok(Vec::new());
     }
-    keys(&activity, address.project()).collect()
+    let mut keys: Vec<_> = keys(&activity, address.project()).collect();
+    keys.sort();
+    keys.dedup();
+    Ok(keys.into_iter().map(Hint::new).collect())
 }
 
 #[cfg(test)]
@@ -66,10 +69,8 @@ mod tests {
             let body = format!(
                 r#"{{"id":1,"type":{kind},"project":{{"projectKey":"WEB"}},"content":{content},"created":"2026-01-01T00:00:00Z"}}"#
             );
-            let named: Vec<_> = issues_named(body.as_bytes(), &address())
-                .into_iter()
-                .map(|k| k.to_string())
-                .collect();
+            let hints = webhook(&address(), body.as_bytes()).unwrap();
+            let named: Vec<_> = hints.into_iter().map(|h| h.issue.to_string()).collect();
             assert_eq!(named, expected, "{kind}");
         }
     }
@@ -77,13 +78,13 @@ mod tests {
     #[test]
     fn another_projects_delivery_names_nothing() {
         let body = br#"{"id":1,"type":3,"project":{"projectKey":"OTHER"},"content":{"key_id":7},"created":"2026-01-01T00:00:00Z"}"#;
-        assert!(issues_named(body, &address()).is_empty());
+        assert_eq!(webhook(&address(), body), Ok(Vec::new()));
     }
 
     proptest! {
         #[test]
         fn no_body_makes_it_panic(body in any::<Vec<u8>>()) {
-            let _named = issues_named(&body, &address());
+            let _hints = webhook(&address(), &body);
         }
     }
 }
