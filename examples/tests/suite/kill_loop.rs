@@ -152,7 +152,7 @@ async fn kills(scene: &Scene, command: &str, loops: u64, lasts: Duration, expect
     assert!(loops < MANY || hits.len() >= 3, "{hits:?}");
 }
 
-fn number(name: &str) -> Option<u64> {
+pub(super) fn number(name: &str) -> Option<u64> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the length of a loop is chosen by whoever runs the tests"

@@ -153,6 +153,11 @@ impl World {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Takes a variable away.
+    pub(super) fn unset(&mut self, name: &str) {
+        self.env.retain(|(known, _)| known != name);
+    }
+
     /// Returns the environment of every program of the machine.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.env

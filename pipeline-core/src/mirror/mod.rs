@@ -167,6 +167,38 @@ impl Mirrored {
         !self.gone && !self.comments.iter().any(|c| c.id == comment)
     }
 
+    /// Returns the comment of a claim, or of its hand-over, that was read once and is gone: somebody deleted it.
+    ///
+    /// What is younger than `settle` by the server's time `now` may only be invisible.
+    #[must_use]
+    pub fn deleted(
+        &self,
+        claim: CommentId,
+        protocol: &Protocol,
+        now: Timestamp,
+        settle: Duration,
+    ) -> Option<CommentId> {
+        let key = &self.issue.key;
+        let of_claim = |first: &Comment| {
+            let Voice::Ours(memo) = protocol.voice(key, first) else {
+                return false;
+            };
+            match LockMemo::read(key, first, &memo) {
+                Ok(Some(lock)) => match lock.kind {
+                    LockKind::Claim(_) => lock.id == claim,
+                    LockKind::Submit { claim: of, .. } => of == claim,
+                    _ => false,
+                },
+                _ => false,
+            }
+        };
+        let mut kept = self.kept.values();
+        let found = kept.find(|first| {
+            self.lacks(first.id) && now.since(first.created) > settle && of_claim(first)
+        });
+        found.map(|first| first.id)
+    }
+
     /// Returns one of our memos as it was first read.
     #[must_use]
     pub fn first_read(&self, comment: CommentId) -> Option<&Comment> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Tick;
 use super::done;
@@ -13,18 +14,21 @@ use crate::agent::RunMode;
 use crate::clock::Timestamp;
 use crate::event::Stage;
 use crate::integrate::ClaimRef;
+use crate::issue::CommentId;
 use crate::issue::IssueKey;
 use crate::journal::Record;
 use crate::lock::Claim;
 use crate::lock::EndKind;
 use crate::lock::Ender;
 use crate::lock::FIRST_LEASE;
+use crate::lock::LiveClaim;
 use crate::lock::LockOutcome;
 use crate::lock::LockRecord;
 use crate::lock::LockRequest;
 use crate::lock::LockView;
 use crate::lock::WorkLock;
 use crate::lock::is_outdated;
+use crate::mirror::Mirrored;
 use crate::pipeline::Pipeline;
 use crate::pipeline::PipelineError;
 use crate::process::EndOutcome;
@@ -342,44 +346,68 @@ impl Pipeline {
         }
     }
 
-    /// Releases claims of issues that left the status or were started anew, and claims whose comment is gone.
+    /// Releases claims of issues that left the status or were started anew, and claims somebody deleted a comment of.
     ///
     /// The threads were read before status and history, so a claim is never judged by an older status.
     pub(super) async fn end_outdated(&self, locks: &LockView, tick: &mut Tick) {
+        self.end_deleted(locks, tick).await;
         for h in locks.state.live(locks.date) {
-            if h.claim.resources.scope().repo != self.settings.repo {
-                continue;
-            }
-            // In a thread that is gone nothing can be said: there the lease ends.
-            let Some(m) = locks.view.issues.get(&h.issue).filter(|m| !m.gone) else {
+            let Some(m) = self.readable(locks, h) else {
                 continue;
             };
-            // A claim whose comment is gone blocks on; its release carries it to those who never read it.
-            let settled = locks.date.since(h.posted) > self.tracker.settle();
-            let vanished = settled && m.lacks(h.id) && m.first_read(h.id).is_some();
-            let why = if vanished {
-                "The comment of this claim is gone. What it held stays held until its lease ends."
-            } else if is_outdated(&h.claim, m.current_round()) {
-                "The issue left `In progress` or was started anew."
-            } else {
-                continue;
-            };
-            let how = EndKind::Release {
-                reason: "revoked".into(),
-                by: Ender::Other,
-            };
-            match self.locks.end(&h.claim_ref(), &how, why.to_owned()).await {
-                Ok(()) if vanished => tick.push(
-                    Some(&h.issue),
-                    done(format!("claim {} released: its comment is gone", h.id)),
-                ),
-                Ok(()) => tick.push(
-                    Some(&h.issue),
-                    done(format!("claim {} released: the issue moved on", h.id)),
-                ),
-                Err(e) => tick.push(Some(&h.issue), failed(chain(&e))),
+            let outdated = is_outdated(&h.claim, m.current_round());
+            if outdated && self.deleted(locks, h).is_none() {
+                let why = "The issue left `In progress` or was started anew.";
+                let said = format!("claim {} released: the issue moved on", h.id);
+                self.revoke(h, why, said, tick).await;
             }
         }
+    }
+
+    /// Releases claims whose comment, or that of their hand-over, somebody deleted; returns whether there was one.
+    ///
+    /// Such a claim blocks on, and its release carries it to those who never read it.
+    pub(super) async fn end_deleted(&self, locks: &LockView, tick: &mut Tick) -> bool {
+        let mut any = false;
+        for h in locks.state.live(locks.date) {
+            if let Some(gone) = self.deleted(locks, h) {
+                any = true;
+                let why = if gone == h.id {
+                    "The comment of this claim is gone. What it held stays held until its lease ends."
+                } else {
+                    "The comment that handed its work over is gone: nothing of it lands."
+                };
+                let said = format!("claim {} released: its comment {gone} is gone", h.id);
+                self.revoke(h, why, said, tick).await;
+            }
+        }
+        any
+    }
+
+    /// Returns the comment of a claim of this repository that somebody deleted.
+    pub(super) fn deleted(&self, locks: &LockView, h: &LiveClaim) -> Option<CommentId> {
+        let settle = self.tracker.settle();
+        self.readable(locks, h)?
+            .deleted(h.id, &self.protocol, locks.date, settle)
+    }
+
+    /// Returns the issue of a claim of this repository; in a thread that is gone nothing can be said: there the lease ends.
+    fn readable<'a>(&self, locks: &'a LockView, h: &LiveClaim) -> Option<&'a Arc<Mirrored>> {
+        let ours = h.claim.resources.scope().repo == self.settings.repo;
+        let issue = locks.view.issues.get(&h.issue);
+        issue.filter(|m| ours && !m.gone)
+    }
+
+    async fn revoke(&self, h: &LiveClaim, why: &str, said: String, tick: &mut Tick) {
+        let how = EndKind::Release {
+            reason: "revoked".into(),
+            by: Ender::Other,
+        };
+        let outcome = match self.locks.end(&h.claim_ref(), &how, why.to_owned()).await {
+            Ok(()) => done(said),
+            Err(e) => failed(chain(&e)),
+        };
+        tick.push(Some(&h.issue), outcome);
     }
 
     /// Claims expired but submitted patches anew, without a run: one settle for all of them.

@@ -98,6 +98,10 @@ impl Pipeline {
         if let Some(t) = locks.distrust(&claim.issue) {
             return closed(format!("its memos cannot be trusted: {}", t.reason));
         }
+        let held = locks.state.live_claim(claim.comment, locks.date);
+        if let Some(gone) = held.and_then(|h| self.deleted(locks, h)) {
+            return closed(format!("its comment {gone} was deleted"));
+        }
         let current = locks
             .view
             .issues

@@ -134,7 +134,15 @@ impl Pipeline {
         tick: &mut Tick,
     ) -> Result<(), PipelineError> {
         self.finish_landings(session, tick).await?;
-        let locks = self.settled_locks(session).await?;
+        let mut locks = self.settled_locks(session).await?;
+        if self.end_deleted(&locks, tick).await {
+            locks = self.settled_locks(session).await?;
+        }
+        let idle = session.candidate().is_none();
+        if idle && self.submitted(&locks, session.target()).next().is_none() {
+            // Reading again would cost a request and find nothing to do: what is handed over now is the next tick's.
+            return Ok(());
+        }
         self.keep_parked(&locks, session.target()).await;
         self.drop_what_is_over(session, &locks, tick).await?;
         if session.candidate().is_some_and(|c| c.sealed) {

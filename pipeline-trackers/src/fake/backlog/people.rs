@@ -262,6 +262,15 @@ impl FakeBacklog {
         records.map(|r| (r.by, r.content.clone())).collect()
     }
 
+    /// Returns the id of the newest comment that holds a text.
+    #[must_use]
+    pub fn comment_with(&self, issue: &IssueKey, part: &str) -> Option<CommentId> {
+        let state = self.lock();
+        let thread = &state.issues.get(&number(issue).ok()?)?.thread;
+        let found = thread.iter().rfind(|r| r.content.contains(part))?;
+        Some(CommentId(found.id))
+    }
+
     /// Returns the name of an issue's status.
     #[must_use]
     pub fn status_of(&self, issue: &IssueKey) -> Option<String> {

@@ -163,6 +163,15 @@ impl FakeGitLab {
         people.map(|n| (n.author.clone(), n.body.clone())).collect()
     }
 
+    /// Returns the id of the newest note that holds a text.
+    #[must_use]
+    pub fn note_with(&self, iid: u64, part: &str) -> Option<u64> {
+        let state = self.lock();
+        let notes = &state.issues.get(&iid)?.notes;
+        let found = notes.iter().rfind(|n| !n.system && n.body.contains(part))?;
+        Some(found.id)
+    }
+
     /// Returns the names of an issue's labels.
     #[must_use]
     pub fn labels(&self, iid: u64) -> Vec<String> {
@@ -175,6 +184,12 @@ impl FakeGitLab {
             .iter()
             .filter_map(|id| state.labels.get(id).cloned())
             .collect()
+    }
+
+    /// Returns the names of the project's labels.
+    #[must_use]
+    pub fn label_names(&self) -> Vec<String> {
+        self.lock().labels.values().cloned().collect()
     }
 
     /// Returns the numbers of all issues.
