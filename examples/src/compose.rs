@@ -235,12 +235,16 @@ pub async fn compose(
         .chain(&agents.secrets)
         .chain(&signing_secrets)
         .collect();
+    let redactor = redactor(workplace, around, &secrets);
+    if let Some(tokens) = &opened.renewed {
+        tokens.tell(&redactor);
+    }
     let mut builder = Pipeline::builder(Arc::clone(&tracker), protocol.clone(), settings)
         .with_mirror(mirror(workplace)?)
         .with_journal(Arc::clone(&journal))
         .with_clock(clock)
         .with_observer(observer)
-        .with_redactor(redactor(workplace, around, &secrets))
+        .with_redactor(redactor)
         .with_attachments(Arc::new(attachments))
         .with_ledger(Arc::clone(&ledger))
         .with_runner(Arc::clone(&runner) as _)

@@ -1,6 +1,9 @@
 //! A secret that cannot be printed, and the redaction of its value from every sink.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -55,10 +58,10 @@ impl fmt::Debug for Secret {
 ///
 /// Every spelling a secret commonly takes is covered: raw, URL-encoded, base64 of the whole value and
 /// JSON-escaped. Values under six bytes are not searched for: they would hit
-/// ordinary words.
+/// ordinary words. Clones share what is [learned](Self::learn).
 #[derive(Clone, Default)]
 pub struct Redactor {
-    needles: Vec<String>,
+    needles: Arc<RwLock<Arc<[String]>>>,
 }
 
 const SHORTEST: usize = 6;
@@ -67,12 +70,17 @@ impl Redactor {
     /// Makes a redactor for the given secrets.
     #[must_use]
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut needles = Vec::new();
+        let redactor = Self::default();
         for secret in secrets {
-            let raw = secret.expose();
-            if raw.len() < SHORTEST {
-                continue;
-            }
+            redactor.learn(secret);
+        }
+        redactor
+    }
+
+    /// Takes in one more secret: one that was made while others were in use, as a renewed token is.
+    pub fn learn(&self, secret: &Secret) {
+        let raw = secret.expose();
+        if raw.len() >= SHORTEST {
             let json = serde_json::Value::from(raw).to_string();
             let forms = [
                 raw.to_owned(),
@@ -82,25 +90,31 @@ impl Redactor {
                 STANDARD_NO_PAD.encode(raw),
                 json.trim_matches('"').to_owned(),
             ];
-            needles.extend(forms);
+            let mut known = self.needles.write().unwrap_or_else(PoisonError::into_inner);
+            let mut needles: Vec<String> = known.iter().cloned().chain(forms).collect();
+            // The longest first, so that a form which contains another is replaced whole.
+            needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+            needles.dedup();
+            *known = needles.into();
         }
-        // The longest first, so that a form which contains another is replaced whole.
-        needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        needles.dedup();
-        Self { needles }
+    }
+
+    fn needles(&self) -> Arc<[String]> {
+        let known = self.needles.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&known)
     }
 
     /// Returns whether `text` contains a secret in any spelling.
     #[must_use]
     pub fn finds(&self, text: &str) -> bool {
-        self.needles.iter().any(|n| text.contains(n.as_str()))
+        self.needles().iter().any(|n| text.contains(n.as_str()))
     }
 
     /// Returns `text` with every secret replaced by `[redacted]`.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let mut out = text.to_owned();
-        for needle in &self.needles {
+        for needle in self.needles().iter() {
             if out.contains(needle.as_str()) {
                 out = out.replace(needle.as_str(), "[redacted]");
             }
@@ -111,7 +125,7 @@ impl Redactor {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} forms)", self.needles.len())
+        write!(f, "Redactor({} forms)", self.needles().len())
     }
 }
 
@@ -131,6 +145,14 @@ mod tests {
             assert!(r.finds(text), "{text}");
             assert!(!r.finds(&r.redact(text)), "{text}");
         }
+    }
+
+    #[test]
+    fn what_one_clone_learns_all_know() {
+        let r = Redactor::new([&Secret::new("first-one")]);
+        let other = r.clone();
+        other.learn(&Secret::new("renewed-one"));
+        assert_eq!(r.redact("first-one renewed-one"), "[redacted] [redacted]");
     }
 
     #[test]

@@ -359,6 +359,16 @@ pub enum TrackerError {
         /// The names that exist.
         known: String,
     },
+    /// A status is no longer what was written down under its name.
+    #[error("{tracker}: {}", renamed(name, now.as_deref()))]
+    StatusRenamed {
+        /// The adapter.
+        tracker: String,
+        /// The configured name.
+        name: String,
+        /// What it is called now; `None` if it is gone and something else has its name.
+        now: Option<String>,
+    },
     /// The write may or may not have happened.
     #[error("{tracker} did not answer the write on {issue}: it may have happened")]
     OutcomeUnknown {
@@ -437,6 +447,18 @@ pub enum TrackerError {
         #[source]
         source: Option<BoxError>,
     },
+}
+
+fn renamed(name: &str, now: Option<&str>) -> String {
+    match now {
+        Some(now) => format!(
+            "the status `{name}` is called `{now}` now: change its name in [tracker.statuses], or rename it back"
+        ),
+        None => format!(
+            "the status `{name}` is not the one that `init` wrote down: if the new one is meant, correct its id in the \
+             configuration"
+        ),
+    }
 }
 
 impl TrackerError {

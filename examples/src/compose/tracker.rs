@@ -13,8 +13,10 @@ use pipeline_trackers::backlog::BacklogOptions;
 use pipeline_trackers::backlog::BacklogStatuses;
 use pipeline_trackers::backlog::BacklogTracker;
 use pipeline_trackers::backlog::NewIssues;
+use pipeline_trackers::backlog::OAuthAccess;
 use pipeline_trackers::backlog::TextMode;
 use pipeline_trackers::finding::Probe;
+use pipeline_trackers::gitlab::GitLabLabelIds;
 use pipeline_trackers::gitlab::GitLabOptions;
 use pipeline_trackers::gitlab::GitLabStatuses;
 use pipeline_trackers::gitlab::GitLabTracker;
@@ -24,9 +26,11 @@ use url::Url;
 
 use super::ComposeError;
 use crate::config::AddressSource;
+use crate::config::SecretSource;
 use crate::config::model::BacklogText;
 use crate::config::model::TrackerKind;
 use crate::config::model::TrackerSection;
+use crate::surroundings::OAuthFile;
 use crate::surroundings::Surroundings;
 use crate::surroundings::read_secret;
 use crate::workplace::Workplace;
@@ -41,6 +45,8 @@ pub(crate) struct OpenTracker {
     /// Looks for what the seam cannot tell without writing.
     pub(crate) probe: Option<Arc<dyn Probe>>,
     pub(crate) secrets: Vec<Secret>,
+    /// Tokens that are renewed: whoever redacts has to be told of each.
+    pub(crate) renewed: Option<Arc<OAuthFile>>,
     /// What stands behind it, for people.
     pub(crate) shown: String,
 }
@@ -62,15 +68,49 @@ pub(crate) async fn open(
                 tracker: Arc::new(local),
                 probe: None,
                 secrets: Vec::new(),
+                renewed: None,
                 shown: format!("local, {}", dir.display()),
             })
         }
-        TrackerKind::Gitlab => gitlab(Server::of(workplace, around).await?),
-        TrackerKind::Backlog => backlog(Server::of(workplace, around).await?),
+        TrackerKind::Gitlab => {
+            let token = token(workplace, around).await?;
+            gitlab(Server::of(workplace, around)?, token)
+        }
+        TrackerKind::Backlog => {
+            let proof = Proof::of(workplace, around).await?;
+            backlog(Server::of(workplace, around)?, proof)
+        }
     }
 }
 
-fn gitlab(server: Server<'_>) -> Result<OpenTracker, ComposeError> {
+/// Returns what only the instance knows of the project that `[tracker]` names, to be written down: the part of the path that is
+/// its own, and the ids of the status labels.
+///
+/// # Errors
+/// [`ComposeError`].
+pub(crate) async fn gitlab_facts(
+    workplace: &Workplace,
+    around: &Surroundings,
+) -> Result<(String, GitLabLabelIds), ComposeError> {
+    let token = token(workplace, around).await?;
+    let tracker = gitlab_tracker(Server::of(workplace, around)?, &token)?;
+    let root = tracker.root().await.map_err(ComposeError::Tracker)?;
+    let ids = tracker.label_ids().await.map_err(ComposeError::Tracker)?;
+    Ok((root, ids))
+}
+
+fn gitlab(server: Server<'_>, token: Secret) -> Result<OpenTracker, ComposeError> {
+    let tracker = gitlab_tracker(server, &token)?;
+    Ok(OpenTracker {
+        shown: tracker.identity(),
+        probe: Some(Arc::new(tracker.clone())),
+        tracker: Arc::new(tracker),
+        secrets: vec![token],
+        renewed: None,
+    })
+}
+
+fn gitlab_tracker(server: Server<'_>, token: &Secret) -> Result<GitLabTracker, ComposeError> {
     let section = server.section;
     let names = &section.statuses;
     let statuses = GitLabStatuses::new(
@@ -84,21 +124,19 @@ fn gitlab(server: Server<'_>) -> Result<OpenTracker, ComposeError> {
         .settle(server.settle)
         .internal_notes(section.gitlab.internal_notes)
         .confidential(section.gitlab.confidential)
+        .label_ids(GitLabLabelIds {
+            open: section.gitlab.label_ids.open,
+            spec_review: section.gitlab.label_ids.spec_review,
+            in_progress: section.gitlab.label_ids.in_progress,
+        })
         .connection(server.connection);
     if let Some(root) = &section.gitlab.root {
         options = options.root(root);
     }
-    let tracker =
-        GitLabTracker::new(options, server.token.clone()).map_err(ComposeError::Tracker)?;
-    Ok(OpenTracker {
-        shown: tracker.identity(),
-        probe: Some(Arc::new(tracker.clone())),
-        tracker: Arc::new(tracker),
-        secrets: vec![server.token],
-    })
+    GitLabTracker::new(options, token.clone()).map_err(ComposeError::Tracker)
 }
 
-fn backlog(server: Server<'_>) -> Result<OpenTracker, ComposeError> {
+fn backlog(server: Server<'_>, proof: Proof) -> Result<OpenTracker, ComposeError> {
     let section = &server.section.backlog;
     let names = &server.section.statuses;
     let address: BacklogAddress =
@@ -119,8 +157,7 @@ fn backlog(server: Server<'_>) -> Result<OpenTracker, ComposeError> {
             .collect(),
         priority: section.priority.clone(),
     };
-    let credential = BacklogCredential::ApiKey(server.token.clone());
-    let options = BacklogOptions::new(address, credential)
+    let options = BacklogOptions::new(address, proof.credential)
         .statuses(BacklogStatuses::new(
             &names.open,
             &names.spec_review,
@@ -138,33 +175,91 @@ fn backlog(server: Server<'_>) -> Result<OpenTracker, ComposeError> {
         shown: tracker.identity(),
         probe: Some(Arc::new(tracker.clone())),
         tracker: Arc::new(tracker),
-        secrets: vec![server.token],
+        secrets: proof.secrets,
+        renewed: proof.renewed,
     })
+}
+
+/// Returns the secret that `[tracker] token` names.
+async fn token(workplace: &Workplace, around: &Surroundings) -> Result<Secret, ComposeError> {
+    let source = workplace.config().tracker.token.as_ref();
+    let source =
+        source.ok_or_else(|| ComposeError::unusable("[tracker] token is not set".to_owned()))?;
+    secret(source, "[tracker] token", workplace, around).await
+}
+
+async fn secret(
+    source: &SecretSource,
+    key: &str,
+    workplace: &Workplace,
+    around: &Surroundings,
+) -> Result<Secret, ComposeError> {
+    let directory = workplace.loaded.path.parent().unwrap_or(Path::new("/"));
+    let read = read_secret(source, around, directory).await;
+    read.map_err(|source| ComposeError::Unusable {
+        what: format!("the tracker's credential cannot be had: put it where {key} says"),
+        source: Some(source.into()),
+    })
+}
+
+/// How the pipeline's account proves itself to Backlog.
+struct Proof {
+    credential: BacklogCredential,
+    secrets: Vec<Secret>,
+    renewed: Option<Arc<OAuthFile>>,
+}
+
+impl Proof {
+    async fn of(workplace: &Workplace, around: &Surroundings) -> Result<Self, ComposeError> {
+        let section = &workplace.config().tracker.backlog.oauth;
+        if !section.is_used() {
+            let key = token(workplace, around).await?;
+            return Ok(Self {
+                credential: BacklogCredential::ApiKey(key.clone()),
+                secrets: vec![key],
+                renewed: None,
+            });
+        }
+        let (Some(id), Some(of_client), Some(tokens)) =
+            (&section.client_id, &section.client_secret, &section.tokens)
+        else {
+            let what = "[tracker.backlog.oauth] needs client_id, client_secret and tokens";
+            return Err(ComposeError::unusable(what.to_owned()));
+        };
+        let key = |name: &str| format!("[tracker.backlog.oauth] {name}");
+        let id = secret(id, &key("client_id"), workplace, around).await?;
+        let of_client = secret(of_client, &key("client_secret"), workplace, around).await?;
+        let file = Arc::new(OAuthFile::new(workplace.loaded.resolve(tokens)));
+        let now = file.read().map_err(|source| ComposeError::Unusable {
+            what: "the tracker's credential cannot be had: see [tracker.backlog.oauth] tokens"
+                .to_owned(),
+            source: Some(source.into()),
+        })?;
+        Ok(Self {
+            credential: BacklogCredential::OAuth(OAuthAccess {
+                client_id: id.expose().to_owned(),
+                client_secret: of_client.clone(),
+                store: Arc::clone(&file) as _,
+            }),
+            secrets: vec![of_client, now.access, now.refresh],
+            renewed: Some(file),
+        })
+    }
 }
 
 /// What every tracker on a server needs of the configuration.
 struct Server<'a> {
     section: &'a TrackerSection,
     project: Url,
-    token: Secret,
     settle: Duration,
     connection: ConnectionOptions,
 }
 
 impl<'a> Server<'a> {
-    async fn of(workplace: &'a Workplace, around: &Surroundings) -> Result<Self, ComposeError> {
+    fn of(workplace: &'a Workplace, around: &Surroundings) -> Result<Self, ComposeError> {
         let section = &workplace.config().tracker;
-        let missing = |key: &str| ComposeError::unusable(format!("[tracker] {key} is not set"));
-        let project = section.project.as_ref().ok_or_else(|| missing("project"))?;
-        let token = section.token.as_ref().ok_or_else(|| missing("token"))?;
-        let directory = workplace.loaded.path.parent().unwrap_or(Path::new("/"));
-        let token = read_secret(token, around, directory)
-            .await
-            .map_err(|source| ComposeError::Unusable {
-                what: "the tracker's credential cannot be had: put it where [tracker] token says"
-                    .to_owned(),
-                source: Some(source.into()),
-            })?;
+        let missing = || ComposeError::unusable("[tracker] project is not set".to_owned());
+        let project = section.project.as_ref().ok_or_else(missing)?;
         let mut connection = ConnectionOptions::default().timeout(section.timeout.get());
         if let Some(path) = &section.ca {
             let path = workplace.loaded.resolve(path);
@@ -177,7 +272,6 @@ impl<'a> Server<'a> {
         Ok(Self {
             section,
             project: address("project", project, around)?,
-            token,
             settle: section.settle.map_or(SETTLE, crate::config::Period::get),
             connection,
         })

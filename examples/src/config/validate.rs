@@ -50,7 +50,22 @@ fn tracker(config: &Config, found: &mut Found) {
             "name the project: project = \"https://…\", as people open it, or { env = \"NAME\" }";
         found.push(("tracker.kind", what.to_owned()));
     }
-    if tracker.token.is_none() {
+    let oauth = &tracker.backlog.oauth;
+    if oauth.is_used() {
+        let whole =
+            oauth.client_id.is_some() && oauth.client_secret.is_some() && oauth.tokens.is_some();
+        if tracker.kind != TrackerKind::Backlog {
+            let what = "only kind = \"backlog\" takes an OAuth application here: leave it out";
+            found.push(("tracker.backlog.oauth", what.to_owned()));
+        } else if !whole {
+            let what = "name all three: client_id, client_secret and tokens";
+            found.push(("tracker.backlog.oauth", what.to_owned()));
+        }
+        if tracker.token.is_some() {
+            let what = "an OAuth application takes the place of the key: leave one of the two out";
+            found.push(("tracker.token", what.to_owned()));
+        }
+    } else if tracker.token.is_none() {
         let what = "say where the credential is: token = { env = \"NAME\" }";
         found.push(("tracker.kind", what.to_owned()));
     }

@@ -134,9 +134,13 @@ pub struct InitArguments {
     /// The address of the project on a server, as people open it; or `env:NAME`, the variable that holds it.
     #[arg(long, value_name = "URL")]
     pub project: Option<String>,
-    /// The variable that holds the tracker's credential; default for GitLab: GITLAB_API_TOKEN.
+    /// The variable that holds the tracker's credential; default for GitLab: GITLAB_API_TOKEN, for Backlog: BACKLOG_API_KEY.
     #[arg(long, value_name = "NAME")]
     pub token_env: Option<String>,
+    /// For Backlog, in place of a key: the file with the tokens of an OAuth application, whose id and secret are in
+    /// BACKLOG_CLIENT_ID and BACKLOG_CLIENT_SECRET.
+    #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
+    pub oauth_tokens: Option<PathBuf>,
     /// The agent's command, quoted as in a shell: "my-agent --quiet".
     #[arg(long, value_name = "COMMAND")]
     pub agent: String,

@@ -372,7 +372,12 @@ async fn statuses(workplace: &Workplace, tracker: &dyn Tracker) -> Check {
         _ => tracker.list_issues(&query).await.map(drop),
     };
     if let Err(error) = known {
-        let cure = "create it, or change its name in [tracker.statuses] or [landing] after_landing";
+        let cure = match &error {
+            TrackerError::StatusRenamed { .. } => {
+                "rename it back, or correct [tracker.statuses] and [tracker.gitlab.label_ids]"
+            }
+            _ => "create it, or change its name in [tracker.statuses] or [landing] after_landing",
+        };
         return Check::broken("statuses", one_line(&error), cure);
     }
     Check::ok(

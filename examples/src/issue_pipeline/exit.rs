@@ -235,7 +235,9 @@ impl From<TrackerError> for Failure {
     fn from(error: TrackerError) -> Self {
         let exit = match &error {
             TrackerError::NotFound { .. } => Exit::NotFound,
-            TrackerError::UnknownStatus { .. } | TrackerError::TooLarge { .. } => Exit::Usage,
+            TrackerError::UnknownStatus { .. }
+            | TrackerError::StatusRenamed { .. }
+            | TrackerError::TooLarge { .. } => Exit::Usage,
             TrackerError::PermissionDenied { .. }
             | TrackerError::Unsupported { .. }
             | TrackerError::StatusChanged { .. } => Exit::Refused,

@@ -67,11 +67,7 @@ pub(super) async fn run(context: &Context, arguments: InitArguments) -> Result<E
     let mut draft = chosen.draft(&arguments).map_err(Failure::usage)?;
     if arguments.tracker != TrackerKind::Local {
         // Asked before anything is written: a wrong credential leaves no half of a configuration.
-        let account = account(context, &path, draft.clone().finish()).await?;
-        let accounts = array(&[account]);
-        draft
-            .set("tracker", "accounts", accounts)
-            .map_err(Failure::usage)?;
+        ask(context, &path, &mut draft).await?;
     }
     let text = draft.finish();
     let config = parsed(&text)?;
@@ -123,10 +119,10 @@ fn parsed(text: &str) -> Result<Config, Failure> {
     })
 }
 
-/// Returns the id of the account that the credential on a server belongs to.
-async fn account(context: &Context, path: &Path, text: String) -> Result<String, Failure> {
+/// Asks the server what only it knows, and writes it down: the account the credential belongs to, the ids of labels.
+async fn ask(context: &Context, path: &Path, draft: &mut Draft) -> Result<(), Failure> {
     let loaded = Loaded {
-        config: parsed(&text)?,
+        config: parsed(&draft.clone().finish())?,
         path: path.to_owned(),
     };
     let failed = |error: &(dyn std::error::Error + 'static)| {
@@ -136,7 +132,32 @@ async fn account(context: &Context, path: &Path, text: String) -> Result<String,
     let opened = compose::tracker::open(&workplace, &context.around).await;
     let opened = opened.map_err(|e| failed(&e))?;
     let me = opened.tracker.me().await.map_err(|e| failed(&e))?;
-    Ok(me.value.id)
+    let accounts = array(&[me.value.id]);
+    draft
+        .set("tracker", "accounts", accounts)
+        .map_err(Failure::usage)?;
+    if workplace.config().tracker.kind == TrackerKind::Gitlab {
+        let facts = compose::tracker::gitlab_facts(&workplace, &context.around).await;
+        let (root, ids) = facts.map_err(|e| failed(&e))?;
+        if !root.is_empty() {
+            draft
+                .set("tracker.gitlab", "root", root)
+                .map_err(Failure::usage)?;
+        }
+        let all = [
+            ("open", ids.open),
+            ("spec_review", ids.spec_review),
+            ("in_progress", ids.in_progress),
+        ];
+        for (key, id) in all {
+            if let Some(id) = id.and_then(|id| i64::try_from(id).ok()) {
+                draft
+                    .set("tracker.gitlab.label_ids", key, id)
+                    .map_err(Failure::usage)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file only its owner may read: it names approvers and commands.
@@ -201,6 +222,7 @@ struct Chosen {
     unconfined: bool,
     verify: Vec<Vec<String>>,
     owner_folder: Option<PathBuf>,
+    oauth_tokens: Option<PathBuf>,
 }
 
 impl Chosen {
@@ -267,6 +289,7 @@ impl Chosen {
             unconfined,
             verify,
             owner_folder: arguments.owner_folder.as_ref().map(absolute),
+            oauth_tokens: arguments.oauth_tokens.as_ref().map(absolute),
         })
     }
 
@@ -304,7 +327,7 @@ impl Chosen {
         if let Some(target) = &self.target {
             draft.set("targets", "default", target.as_str())?;
         }
-        tracker(arguments, &mut draft)?;
+        tracker(arguments, self.oauth_tokens.as_deref(), &mut draft)?;
         draft.set("gates", "approvers", array(&self.approvers))?;
         let place = match arguments.local_ok {
             Place::Terminal => "terminal",
@@ -326,8 +349,12 @@ impl Chosen {
     }
 }
 
-/// Writes down which tracker it is, where its project is, and the variable its credential is in.
-fn tracker(arguments: &InitArguments, draft: &mut Draft) -> Result<(), String> {
+/// Writes down which tracker it is, where its project is, and where its credential is.
+fn tracker(
+    arguments: &InitArguments,
+    oauth_tokens: Option<&Path>,
+    draft: &mut Draft,
+) -> Result<(), String> {
     let (kind, variable, statuses) = match arguments.tracker {
         TrackerKind::Local => return draft.set("tracker", "kind", "local"),
         TrackerKind::Gitlab => ("gitlab", "GITLAB_API_TOKEN", GITLAB_STATUSES),
@@ -341,7 +368,19 @@ fn tracker(arguments: &InitArguments, draft: &mut Draft) -> Result<(), String> {
         Some(name) => draft.set("tracker", "project", in_variable(name))?,
         None => draft.set("tracker", "project", project)?,
     }
-    draft.set("tracker", "token", in_variable(variable))?;
+    match oauth_tokens {
+        None => draft.set("tracker", "token", in_variable(variable))?,
+        Some(file) => {
+            let section = "tracker.backlog.oauth";
+            draft.set(section, "client_id", in_variable("BACKLOG_CLIENT_ID"))?;
+            draft.set(
+                section,
+                "client_secret",
+                in_variable("BACKLOG_CLIENT_SECRET"),
+            )?;
+            draft.set(section, "tokens", text(file)?)?;
+        }
+    }
     for (key, name) in ["open", "spec_review", "in_progress"]
         .into_iter()
         .zip(statuses)

@@ -19,7 +19,6 @@ use pipeline_core::plan::PlanSync;
 use pipeline_core::plan::PlanSyntax;
 use pipeline_core::plan::SyncOptions;
 use pipeline_core::secret::Redactor;
-use pipeline_core::secret::Secret;
 use pipeline_core::tracker::Tracker;
 use pipeline_trackers::local::Actor;
 use pipeline_trackers::local::LocalStatuses;
@@ -57,7 +56,7 @@ pub(super) struct Setting {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) tracker: Arc<dyn Tracker>,
-    pub(super) secrets: Vec<Secret>,
+    redactor: Redactor,
     /// Paths of plans are relative to this folder.
     pub(super) root: PathBuf,
     pub(super) files: Vec<String>,
@@ -102,7 +101,7 @@ impl Setting {
             Some(folder) => FoundRepository::around(folder),
             None => self.around.repository(),
         });
-        let (tracker, secrets, state, local): (Arc<dyn Tracker>, _, _, _) = match &self.workplace {
+        let (tracker, redactor, state, local): (Arc<dyn Tracker>, _, _, _) = match &self.workplace {
             None => {
                 let dir = self
                     .place
@@ -111,7 +110,7 @@ impl Setting {
                     .ok_or_else(|| Failure::usage("--tracker local needs --dir"))?;
                 let dir = self.around.directory.join(dir);
                 let tracker = embedded(&dir, writes)?;
-                (tracker, Vec::new(), dir.clone(), Some(dir))
+                (tracker, Redactor::default(), dir.clone(), Some(dir))
             }
             Some(workplace) => {
                 workplace
@@ -121,9 +120,13 @@ impl Setting {
                 let opened = tracker::open(workplace, &self.around).await?;
                 let local = matches!(workplace.config().tracker.kind, TrackerKind::Local);
                 let local = local.then(|| workplace.tracker_dir());
+                let redactor = Redactor::new(&opened.secrets);
+                if let Some(tokens) = &opened.renewed {
+                    tokens.tell(&redactor);
+                }
                 (
                     opened.tracker,
-                    opened.secrets,
+                    redactor,
                     workplace.state.path().to_owned(),
                     local,
                 )
@@ -169,7 +172,7 @@ impl Setting {
         }
         Ok(Opened {
             tracker,
-            secrets,
+            redactor,
             root,
             files,
             section,
@@ -227,7 +230,7 @@ impl Opened {
         change(&mut options);
         let tracker = Arc::clone(&self.tracker);
         let sync = PlanSync::new(tracker, files, journal, Arc::new(SystemClock), options);
-        sync.with_redactor(Arc::new(Redactor::new(&self.secrets)))
+        sync.with_redactor(Arc::new(self.redactor.clone()))
     }
 }
 

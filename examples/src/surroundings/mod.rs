@@ -2,6 +2,7 @@
 
 mod env_file;
 mod identity;
+mod oauth_file;
 mod repository;
 mod secrets;
 mod state_dir;
@@ -15,6 +16,8 @@ use std::path::PathBuf;
 
 pub use self::env_file::EnvFileError;
 pub use self::identity::whoami;
+pub use self::oauth_file::OAuthFile;
+pub use self::oauth_file::OAuthFileError;
 pub use self::repository::FoundRepository;
 pub use self::secrets::SecretError;
 pub use self::secrets::read_secret;

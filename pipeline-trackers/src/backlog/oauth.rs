@@ -35,8 +35,8 @@ pub struct OAuthTokens {
 ///
 /// # Contract
 /// A refresh makes the old pair worthless, so what [`store`](Self::store) was given must be what the next
-/// [`load`](Self::load) returns, whatever process asks. It is asked again before each refresh, so that processes that
-/// share a store do not refresh against each other.
+/// [`load`](Self::load) returns, whatever process asks. Before each refresh it is [held](Self::hold) and asked again, so that
+/// processes that share a store do not refresh against each other.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// Returns the latest pair.
@@ -50,6 +50,12 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// In words a person can act upon, without any token.
     async fn store(&self, tokens: &OAuthTokens) -> Result<(), BoxError>;
+
+    /// Waits until no other process refreshes, and keeps others from it until what is returned is dropped.
+    ///
+    /// # Errors
+    /// In words a person can act upon.
+    async fn hold(&self) -> Result<Box<dyn Send>, BoxError>;
 }
 
 /// The application that was registered with the service, and where its tokens are kept.
@@ -93,6 +99,25 @@ impl Tokens {
             operation: "load its OAuth tokens".to_owned(),
             source: Some(source),
         })
+    }
+
+    /// Returns a pair whose first token is good, from the store if another process was faster.
+    async fn renew(
+        &self,
+        spent: impl Fn(&OAuthTokens) -> bool + Send + Sync,
+    ) -> Result<OAuthTokens, TrackerError> {
+        let held = self.access.store.hold().await;
+        let _held = held.map_err(|source| TrackerError::Other {
+            tracker: NAME.to_owned(),
+            operation: "renew its OAuth tokens alone".to_owned(),
+            source: Some(source),
+        })?;
+        let kept = self.load().await?;
+        if spent(&kept) {
+            self.refreshed(&kept).await
+        } else {
+            Ok(kept)
+        }
     }
 
     async fn refreshed(&self, old: &OAuthTokens) -> Result<OAuthTokens, TrackerError> {
@@ -150,7 +175,7 @@ impl TokenSource for Tokens {
             _ => {
                 let kept = self.load().await?;
                 if self.ended(&kept) {
-                    self.refreshed(&kept).await?
+                    self.renew(|tokens| self.ended(tokens)).await?
                 } else {
                     kept
                 }
@@ -166,12 +191,7 @@ impl TokenSource for Tokens {
         if let Some(tokens) = known.as_ref().filter(|t| t.access != *refused) {
             return Ok(Some(tokens.access.clone()));
         }
-        let kept = self.load().await?;
-        let tokens = if kept.access == *refused {
-            self.refreshed(&kept).await?
-        } else {
-            kept
-        };
+        let tokens = self.renew(|tokens| tokens.access == *refused).await?;
         let access = tokens.access.clone();
         *known = Some(tokens);
         Ok(Some(access))

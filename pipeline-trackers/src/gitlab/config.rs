@@ -59,6 +59,28 @@ impl GitLabStatuses {
     }
 }
 
+/// The ids that the status labels had when they were written down: a rename leaves them as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GitLabLabelIds {
+    /// Of the label of open issues, which need not exist.
+    pub open: Option<u64>,
+    /// Of the label of issues in review.
+    pub spec_review: Option<u64>,
+    /// Of the label of issues in progress.
+    pub in_progress: Option<u64>,
+}
+
+impl GitLabLabelIds {
+    pub(super) const fn of(&self, status: &Status) -> Option<u64> {
+        match status {
+            Status::Open => self.open,
+            Status::SpecReview => self.spec_review,
+            Status::InProgress => self.in_progress,
+            Status::Other(_) => None,
+        }
+    }
+}
+
 /// The status of a closed issue, which is no label.
 pub(super) const CLOSED: &str = "Closed";
 
@@ -68,6 +90,7 @@ pub struct GitLabOptions {
     project: Url,
     root: Option<String>,
     statuses: GitLabStatuses,
+    label_ids: GitLabLabelIds,
     settle: Duration,
     internal_notes: bool,
     confidential: bool,
@@ -82,6 +105,7 @@ impl GitLabOptions {
             project,
             root: None,
             statuses: GitLabStatuses::default(),
+            label_ids: GitLabLabelIds::default(),
             settle: Duration::from_secs(30),
             internal_notes: false,
             confidential: false,
@@ -102,6 +126,14 @@ impl GitLabOptions {
     #[must_use]
     pub fn statuses(mut self, statuses: GitLabStatuses) -> Self {
         self.statuses = statuses;
+        self
+    }
+
+    /// Says which labels the names stood for. A label that is called otherwise now, or another one of its name, is told
+    /// ([`TrackerError::StatusRenamed`](pipeline_core::tracker::TrackerError::StatusRenamed)) and nothing is read or written.
+    #[must_use]
+    pub const fn label_ids(mut self, label_ids: GitLabLabelIds) -> Self {
+        self.label_ids = label_ids;
         self
     }
 
@@ -139,6 +171,10 @@ impl GitLabOptions {
 
     pub(super) const fn status_labels(&self) -> &GitLabStatuses {
         &self.statuses
+    }
+
+    pub(super) const fn pinned(&self) -> &GitLabLabelIds {
+        &self.label_ids
     }
 
     pub(super) const fn settles_in(&self) -> Duration {

@@ -40,6 +40,7 @@ use pipeline_core::clock::SystemClock;
 use pipeline_core::secret::Secret;
 use pipeline_core::tracker::TrackerError;
 
+pub use self::config::GitLabLabelIds;
 pub use self::config::GitLabOptions;
 pub use self::config::GitLabStatuses;
 pub use self::dialect::GitLabDialect;

@@ -16,6 +16,7 @@ use super::GitLabTracker;
 use super::NAME;
 use super::PAGE;
 use super::config::CLOSED;
+use super::config::GitLabLabelIds;
 use super::config::GitLabOptions;
 use super::wire;
 use crate::finding::Finding;
@@ -73,6 +74,8 @@ pub(super) struct Labels {
     pub(super) names: BTreeSet<String>,
     /// Each status that is a label: its name, and its id if the label exists.
     pub(super) statuses: Vec<(Status, String, Option<u64>)>,
+    /// The statuses whose label is not the one that was written down, with what that one is called now.
+    pub(super) renamed: Vec<(Status, Option<String>)>,
 }
 
 impl Labels {
@@ -102,6 +105,13 @@ impl Labels {
 
     /// Fails unless a status can be used: its label exists, or it needs none.
     pub(super) fn require(&self, status: &Status) -> Result<(), TrackerError> {
+        if let Some((_, now)) = self.renamed.iter().find(|(known, _)| known == status) {
+            return Err(TrackerError::StatusRenamed {
+                tracker: NAME.to_owned(),
+                name: self.name_of(status).unwrap_or(status.name()).to_owned(),
+                now: now.clone(),
+            });
+        }
         if *status == Status::Open || status.name() == CLOSED {
             return Ok(());
         }
@@ -193,7 +203,7 @@ impl GitLabTracker {
     /// Returns what the project has for labels; the status labels a person moves issues with have to be there.
     pub(super) async fn labels(&self) -> Result<Arc<Labels>, TrackerError> {
         let labels = self.all_labels().await?;
-        for status in [Status::SpecReview, Status::InProgress] {
+        for status in [Status::Open, Status::SpecReview, Status::InProgress] {
             labels.require(&status)?;
         }
         Ok(labels)
@@ -216,16 +226,58 @@ impl GitLabTracker {
             let found = value.iter().find(|label| label.name == name);
             (status, name.to_owned(), found.and_then(|label| label.id))
         });
+        let statuses: Vec<(Status, String, Option<u64>)> = statuses.collect();
+        let renamed = statuses.iter().filter_map(|(status, _, id)| {
+            let pinned = self.options.pinned().of(status)?;
+            let now = value.iter().find(|label| label.id == Some(pinned));
+            // Neither there by its id nor by its name, it is simply missing.
+            let astray = *id != Some(pinned) && (id.is_some() || now.is_some());
+            astray.then(|| (status.clone(), now.map(|label| label.name.clone())))
+        });
         let labels = Arc::new(Labels {
             date,
-            statuses: statuses.collect(),
+            renamed: renamed.collect(),
+            statuses,
             names: value.iter().map(|label| label.name.clone()).collect(),
         });
         *self.place.labels() = Some((now, Arc::clone(&labels)));
         Ok(labels)
     }
 
-    /// Forgets the labels, after one was made.
+    /// Returns the part of the project's path that is the instance's own, to be written down: looking for it costs a request
+    /// for each part that it is not.
+    ///
+    /// # Errors
+    /// Any [`TrackerError`].
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn root(&self) -> Result<String, TrackerError> {
+        Ok(self.found().await?.root.join("/"))
+    }
+
+    /// Returns the ids of the status labels, to be written down; a label that is not there has none.
+    ///
+    /// # Errors
+    /// Any [`TrackerError`].
+    ///
+    /// # Cancel safety
+    /// Changes nothing.
+    pub async fn label_ids(&self) -> Result<GitLabLabelIds, TrackerError> {
+        let labels = self.all_labels().await?;
+        let id = |status: &Status| {
+            let mut all = labels.statuses.iter();
+            all.find(|(known, _, _)| known == status)
+                .and_then(|(_, _, id)| *id)
+        };
+        Ok(GitLabLabelIds {
+            open: id(&Status::Open),
+            spec_review: id(&Status::SpecReview),
+            in_progress: id(&Status::InProgress),
+        })
+    }
+
+    /// Forgets the labels: after one was made, and before one is written, which GitLab would make if it is not there.
     pub(super) fn forget_labels(&self) {
         *self.place.labels() = None;
     }

@@ -76,6 +76,37 @@ impl World {
 }
 
 #[tokio::test]
+async fn a_renamed_label_is_named_and_never_made_again() {
+    let w = World::new();
+    let ids = w.tracker.label_ids().await.unwrap();
+    assert!(ids.open.is_none() && ids.spec_review.is_some() && ids.in_progress.is_some());
+    let options = GitLabOptions::new(w.gitlab().project_url(&w.server.url()));
+    let options = options.settle(Duration::ZERO).label_ids(ids);
+    let token = Secret::new(FakeGitLab::TOKEN);
+    let pinned = GitLabTracker::with_clock(options, token, Arc::clone(&w.clock) as _).unwrap();
+    let (_, key) = w.filed();
+    let step = Transition::triaged();
+    // It was read a moment ago, and is looked at again before the move.
+    pinned.issue(&key).await.unwrap();
+    w.gitlab().rename_label(REVIEW, "to be reviewed");
+    let labels = |w: &World| w.gitlab().label_names();
+    let before = labels(&w);
+    for tracker in [&pinned, &w.tracker] {
+        let error = tracker.transition(&key, &step, None).await.unwrap_err();
+        assert!(error.to_string().contains("to be reviewed"), "{error}");
+    }
+    insta::assert_snapshot!(pinned.issue(&key).await.unwrap_err(), @"gitlab: the status `status::spec review` is called `to be reviewed` now: change its name in [tracker.statuses], or rename it back");
+    // Another label of the old name is another label.
+    w.gitlab().relabel("alice", 1, &[REVIEW], &[]);
+    w.gitlab().delete_label("to be reviewed");
+    w.clock.advance(Duration::from_secs(301));
+    insta::assert_snapshot!(pinned.issue(&key).await.unwrap_err(), @"gitlab: the status `status::spec review` is not the one that `init` wrote down: if the new one is meant, correct its id in the configuration");
+    assert_eq!(labels(&w).len(), before.len(), "only the person made one");
+    // Without ids the name alone counts, as before.
+    w.tracker.issue(&key).await.unwrap();
+}
+
+#[tokio::test]
 async fn two_status_labels_are_neither_status_and_name_themselves() {
     let w = World::new();
     let (iid, key) = w.filed();

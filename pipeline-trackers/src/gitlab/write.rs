@@ -80,6 +80,7 @@ impl GitLabTracker {
         key: &IssueKey,
         step: &Transition,
     ) -> Result<Reply<Option<Comment>>, TrackerError> {
+        self.forget_labels();
         let labels = self.labels().await?;
         let row = self.row(key).await?.value;
         let found = row.status(&labels);

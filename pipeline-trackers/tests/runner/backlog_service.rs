@@ -389,6 +389,7 @@ async fn the_mode_of_texts_is_told() {
 #[derive(Debug)]
 struct Kept {
     tokens: Mutex<OAuthTokens>,
+    alone: Arc<tokio::sync::Mutex<()>>,
     broken: bool,
 }
 
@@ -404,6 +405,10 @@ impl TokenStore for Kept {
         }
         *self.tokens.lock().unwrap() = tokens.clone();
         Ok(())
+    }
+
+    async fn hold(&self) -> Result<Box<dyn Send>, BoxError> {
+        Ok(Box::new(Arc::clone(&self.alone).lock_owned().await))
     }
 }
 
@@ -422,15 +427,35 @@ fn oauth(world: &World, broken: bool) -> (Arc<Kept>, BacklogTracker) {
     };
     let store = Arc::new(Kept {
         tokens: Mutex::new(tokens),
+        alone: Arc::default(),
         broken,
     });
+    let tracker = by_oauth(world, &store);
+    (store, tracker)
+}
+
+/// An adapter as in one more process with the same store.
+fn by_oauth(world: &World, store: &Arc<Kept>) -> BacklogTracker {
     let access = OAuthAccess {
         client_id: "client".to_owned(),
         client_secret: Secret::new("client-secret-of-fake"),
-        store: Arc::clone(&store) as Arc<dyn TokenStore>,
+        store: Arc::clone(store) as Arc<dyn TokenStore>,
     };
-    let tracker = BacklogTracker::new(world.options(BacklogCredential::OAuth(access))).unwrap();
-    (store, tracker)
+    BacklogTracker::new(world.options(BacklogCredential::OAuth(access))).unwrap()
+}
+
+#[tokio::test]
+async fn of_processes_that_share_a_store_one_renews() {
+    let world = World::new();
+    let (store, one) = oauth(&world, false);
+    let other = by_oauth(&world, &store);
+    one.me().await.unwrap();
+    other.me().await.unwrap();
+    world.clock.advance(Duration::from_secs(800));
+    let (a, b) = tokio::join!(one.me(), other.me());
+    a.unwrap();
+    b.unwrap();
+    assert_eq!(world.fake().renewals(), 1);
 }
 
 #[tokio::test]

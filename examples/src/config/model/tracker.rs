@@ -114,6 +114,20 @@ pub struct GitlabSection {
     pub internal_notes: bool,
     /// Issues we create are for members only.
     pub confidential: bool,
+    /// The ids of the status labels.
+    pub label_ids: LabelIds,
+}
+
+/// `[tracker.gitlab.label_ids]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LabelIds {
+    /// Of the label of open issues.
+    pub open: Option<u64>,
+    /// Of the label of issues in review.
+    pub spec_review: Option<u64>,
+    /// Of the label of issues in progress.
+    pub in_progress: Option<u64>,
 }
 
 /// `[tracker.backlog]`
@@ -130,6 +144,28 @@ pub struct BacklogSection {
     pub priority: Option<String>,
     /// Priorities by name for the numbers a plan gives.
     pub priorities: BTreeMap<String, String>,
+    /// An OAuth application, in place of `[tracker] token`.
+    pub oauth: OauthSection,
+}
+
+/// `[tracker.backlog.oauth]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OauthSection {
+    /// Where the application's id is.
+    pub client_id: Option<SecretSource>,
+    /// Where the application's secret is.
+    pub client_secret: Option<SecretSource>,
+    /// The file the account's two tokens are kept in; it is written anew with each renewal.
+    pub tokens: Option<PathBuf>,
+}
+
+impl OauthSection {
+    /// Returns whether any of it is set.
+    #[must_use]
+    pub const fn is_used(&self) -> bool {
+        self.client_id.is_some() || self.client_secret.is_some() || self.tokens.is_some()
+    }
 }
 
 /// The markup of a project's texts, in the service's own words.

@@ -246,17 +246,25 @@ fn upload(state: &mut State, request: &FakeRequest, doing: Doing) -> Answered {
     Ok(FakeAnswer::json(200, &body))
 }
 
-fn is_known(state: &State, request: &FakeRequest, now: Timestamp) -> bool {
+fn is_known(state: &mut State, request: &FakeRequest, now: Timestamp) -> bool {
     if let Some(key) = request.parameter("apiKey") {
         return Secret::new(key) == state.key;
     }
     let bearer = request
         .header("authorization")
         .and_then(|h| h.strip_prefix("Bearer "));
-    match (bearer, &state.oauth) {
-        (Some(token), Some(oauth)) => Secret::new(token) == oauth.access && now < oauth.ends,
-        _ => false,
+    let (Some(token), Some(oauth)) = (bearer, &mut state.oauth) else {
+        return false;
+    };
+    if Secret::new(token) != oauth.access || now >= oauth.ends {
+        return false;
     }
+    let Some((_, left)) = &mut oauth.requests else {
+        return true;
+    };
+    let good = *left > 0;
+    *left = left.saturating_sub(1);
+    good
 }
 
 fn token(state: &mut State, request: &FakeRequest, now: Timestamp) -> FakeAnswer {
@@ -280,6 +288,7 @@ fn token(state: &mut State, request: &FakeRequest, now: Timestamp) -> FakeAnswer
                 refresh: Secret::new(refresh),
                 ends: now.plus(oauth.lives),
                 lives: oauth.lives,
+                requests: oauth.requests.map(|(each, _)| (each, each)),
                 renewed,
             };
             FakeAnswer::json(200, &body)

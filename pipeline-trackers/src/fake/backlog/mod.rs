@@ -119,8 +119,16 @@ impl FakeBacklog {
             refresh: refresh.clone(),
             ends,
             lives,
+            requests: None,
             renewed: 0,
         });
+    }
+
+    /// Lets each OAuth token end without a word after so many requests, this one too.
+    pub fn end_oauth_after(&self, requests: u64) {
+        if let Some(oauth) = &mut self.lock().oauth {
+            oauth.requests = Some((requests, requests));
+        }
     }
 
     /// Returns how often OAuth tokens were renewed.

@@ -18,6 +18,8 @@ pub(super) struct OAuth {
     pub(super) refresh: Secret,
     pub(super) ends: Timestamp,
     pub(super) lives: Duration,
+    /// How many requests a token is good for, and how many are left of this one.
+    pub(super) requests: Option<(u64, u64)>,
     pub(super) renewed: u64,
 }
 
