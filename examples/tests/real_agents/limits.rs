@@ -1,8 +1,15 @@
 //! A run that reaches a limit ends within five seconds, with everything it started.
+#![expect(clippy::print_stdout, reason = "a measure is told by whoever took it")]
+#![expect(
+    clippy::future_not_send,
+    reason = "what a test looks at stays on its own thread"
+)]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 use std::time::Instant;
 
+use pipeline_core::process::ProcessSpec;
 use serde_json::Value;
 use serde_json::json;
 
@@ -13,8 +20,10 @@ use crate::machine::triage;
 
 /// How long a run may outlive its limit: the promise.
 const GRACE: Duration = Duration::from_secs(5);
-/// A command with a child that has left its session and its output; both are known by the workspace's path.
-const COMMAND: &str = "echo begun > begun.txt; if command -v setsid > /dev/null; then setsid tail -f \"$PWD/begun.txt\" > /dev/null 2>&1 & fi; tail -f \"$PWD/begun.txt\"";
+/// A child that has left its session and its output; it is known by the workspace's path.
+const CHILD: &str = "echo begun > begun.txt; if command -v setsid > /dev/null; then setsid tail -f \"$PWD/begun.txt\" > /dev/null 2>&1 & fi";
+/// What makes a command last for ever.
+const FOR_EVER: &str = "tail -f \"$PWD/begun.txt\"";
 
 /// Which limit, and from when it counts.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +32,7 @@ enum Limit {
     Deadline(Duration),
     /// From the last sign of life, which is the command's start.
     Stall(Duration),
-    /// At once: the answer that brings the command has used up the tokens.
+    /// At once: from the answer that uses up the tokens.
     Tokens,
 }
 
@@ -49,14 +58,16 @@ impl Limit {
 }
 
 async fn ends_in_time(cli: Cli, limit: Limit) {
-    let mut step = json!({ "shell": COMMAND });
-    if matches!(limit, Limit::Tokens) {
-        step["usage"] = json!({ "input": 20_000, "cached": 0 });
-    }
+    // The last step is repeated: a command that lasts is one that the program may put aside to ask on.
+    let step = match limit {
+        // A program tells what an answer has used when the command it asked for has ended.
+        Limit::Tokens => json!({ "shell": CHILD, "usage": { "input": 20_000, "cached": 0 } }),
+        Limit::Deadline(_) | Limit::Stall(_) => json!({ "shell": format!("{CHILD}; {FOR_EVER}") }),
+    };
     let steps: [(&str, Value); 3] = [
         ("triage", triage()),
         ("check", check(&["greeting.txt"])),
-        ("work", json!([step, { "answer": "Done." }])),
+        ("work", json!([step])),
     ];
     let Some(machine) = Machine::new(cli, &steps).await else {
         return;
@@ -67,54 +78,123 @@ async fn ends_in_time(cli: Cli, limit: Limit) {
     let world = &machine.world;
     let key = world.started("Greet by name").await;
     let running = world.binary(&["dispatch"]).start().expect("starts");
+    let dispatch = running.identity().expect("known").pid().to_string();
     let finishing = tokio::spawn(running.finish(std::future::pending()));
 
-    let workspaces = world.state().join("git/workspaces");
     let program = seen("the program starts", async || {
-        machine
-            .processes()
-            .await
-            .iter()
-            .any(|line| line.contains("node_modules/.bin"))
+        let tree = below(&dispatch, &listed().await);
+        tree.iter()
+            .any(|process| process.arguments.contains(cli.at_work()))
     })
     .await;
-    let command = seen("the command runs", async || {
-        std::fs::read_dir(&workspaces).is_ok_and(|entries| {
-            entries
-                .flatten()
-                .any(|entry| entry.path().join("tree/begun.txt").exists())
-        })
+    let workspaces = world.state().join("git/workspaces");
+    let working = seen("it works", async || match limit {
+        // The answer that uses up the tokens; what it asks for may never begin.
+        Limit::Tokens => !machine.asked("work").is_empty(),
+        Limit::Deadline(_) | Limit::Stall(_) => {
+            std::fs::read_dir(&workspaces).is_ok_and(|entries| {
+                entries
+                    .flatten()
+                    .any(|entry| entry.path().join("tree/begun.txt").exists())
+            })
+        }
     })
     .await;
+    let started: BTreeSet<String> = below(&dispatch, &listed().await)
+        .into_iter()
+        .map(|process| process.pid)
+        .collect();
     let reached = match limit {
         Limit::Deadline(time) => program + time,
-        Limit::Stall(time) => command + time,
-        Limit::Tokens => command,
+        Limit::Stall(time) => working + time,
+        Limit::Tokens => working,
     };
+    let top = world.top.display().to_string();
     let gone = seen("all of it ends", async || {
-        !machine.processes().await.iter().any(|line| at_work(line))
+        let listed = listed().await;
+        let left =
+            |process: &Listed| started.contains(&process.pid) || process.is_command_below(&top);
+        !listed.iter().any(left)
     })
     .await;
     let late = gone.saturating_duration_since(reached);
-    println!("{cli:?} {limit:?}: the last process was gone {late:?} after the limit");
+    println!(
+        "{cli:?} {limit:?}: {} processes, the last of them gone {late:?} after the limit",
+        started.len()
+    );
     assert!(late < GRACE, "{cli:?} {limit:?}: {late:?}");
+    // It was this tree that was watched, not an empty one.
+    assert!(!started.is_empty() || matches!(limit, Limit::Tokens));
 
-    finishing.await.expect("joined").expect("watched");
+    drop(finishing.await.expect("joined").expect("watched"));
     assert_eq!(machine.processes().await, [""; 0]);
     let thread = world.thread(&key).await;
     assert!(thread.contains(limit.reason()), "{limit:?}: {thread}");
 }
 
-/// Whether a process is the agent's: its program, or a command that holds a file of the workspace.
-fn at_work(line: &str) -> bool {
-    line.contains("node_modules/") || line.contains("begun.txt")
+/// A process that lives.
+#[derive(Debug, Clone)]
+struct Listed {
+    pid: String,
+    parent: String,
+    arguments: String,
+}
+
+impl Listed {
+    /// Whether it is the command of a machine, wherever it hangs by now.
+    fn is_command_below(&self, top: &str) -> bool {
+        self.arguments.contains(top) && self.arguments.contains("begun.txt")
+    }
+}
+
+impl Cli {
+    /// What the arguments hold of a program that works, and not of one that tells its version.
+    const fn at_work(self) -> &'static str {
+        match self {
+            Self::Codex => "app-server",
+            Self::Claude => "stream-json",
+        }
+    }
+}
+
+async fn listed() -> Vec<Listed> {
+    let listing = ProcessSpec::new("ps", "/")
+        .args(["-axww", "-o", "pid=,ppid=,stat=,args="])
+        .run()
+        .await
+        .expect("ps runs");
+    let text = listing.stdout().text().into_owned();
+    let read = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (pid, parent, state) = (words.next()?, words.next()?, words.next()?);
+        // What is dead may still wait for the machine's first process to take notice.
+        (!state.starts_with('Z')).then(|| Listed {
+            pid: pid.to_owned(),
+            parent: parent.to_owned(),
+            arguments: words.collect::<Vec<_>>().join(" "),
+        })
+    };
+    text.lines().filter_map(read).collect()
+}
+
+/// Returns what descends from a process.
+fn below(root: &str, listed: &[Listed]) -> Vec<Listed> {
+    let mut tree: Vec<Listed> = Vec::new();
+    let mut parents = vec![root.to_owned()];
+    while let Some(parent) = parents.pop() {
+        for child in listed.iter().filter(|process| process.parent == parent) {
+            parents.push(child.pid.clone());
+            tree.push(child.clone());
+        }
+    }
+    tree
 }
 
 /// Waits for something under a ceiling and tells when it was seen first.
 async fn seen(what: &str, there: impl AsyncFn() -> bool) -> Instant {
     let looking = async {
         while !there().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Instant::now()
     };

@@ -83,7 +83,8 @@ pub(crate) fn keep(quarantine: &Path, objects: &Path) -> io::Result<()> {
             done => done?,
         }
     }
-    dirs.iter().try_for_each(|dir| sync_dir(dir))
+    let dirs: Vec<PathBuf> = dirs.into_iter().collect();
+    at_once(&dirs, |dir| sync_dir(dir))
 }
 
 /// Lists the directories `00` to `ff` there are.
@@ -106,21 +107,26 @@ fn is_hex(name: &OsStr) -> bool {
     name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Syncs many files at once: the file system merges what several threads ask for at one time.
+/// Syncs many objects at once, which nobody may write any more.
 fn sync_all(moves: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+    at_once(moves, |(from, _)| {
+        let file = fs::File::open(from)?;
+        let mut permissions = file.metadata()?.permissions();
+        permissions.set_readonly(true);
+        file.set_permissions(permissions)?;
+        file.sync_all()
+    })
+}
+
+/// Does the same to many files: the file system merges the syncs that several threads ask for at one time.
+fn at_once<T: Sync>(items: &[T], act: impl Fn(&T) -> io::Result<()> + Sync) -> io::Result<()> {
     const THREADS: usize = 8;
-    let sync = |part: &[(PathBuf, PathBuf)]| {
-        part.iter().try_for_each(|(from, _)| {
-            let file = fs::File::open(from)?;
-            let mut permissions = file.metadata()?.permissions();
-            permissions.set_readonly(true);
-            file.set_permissions(permissions)?;
-            file.sync_all()
-        })
-    };
+    let act = &act;
     std::thread::scope(|scope| {
-        let parts = moves.chunks(moves.len().div_ceil(THREADS));
-        let running: Vec<_> = parts.map(|part| scope.spawn(move || sync(part))).collect();
+        let parts = items.chunks(items.len().div_ceil(THREADS).max(1));
+        let running: Vec<_> = parts
+            .map(|part| scope.spawn(move || part.iter().try_for_each(act)))
+            .collect();
         running
             .into_iter()
             .try_for_each(|thread| match thread.join() {
