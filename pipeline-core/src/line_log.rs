@@ -180,9 +180,6 @@ impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&fresh, self.path)?;
-            if let Some(folder) = self.path.parent() {
-                File::open(folder)?.sync_all()?;
-            }
             Ok(file)
         };
         let file = put().map_err(|e| io_error(self.path, "written", e))?;
@@ -194,7 +191,11 @@ impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
             kept: size,
             anew: false,
         };
-        Ok(())
+        // Only now: whatever fails from here on, what is appended goes into the file that is found under the name.
+        let folder = self.path.parent().map_or(Ok(()), |folder| {
+            File::open(folder).and_then(|folder| folder.sync_all())
+        });
+        folder.map_err(|e| io_error(self.path, "written", e))
     }
 
     /// Returns what was added since the last look.

@@ -209,7 +209,6 @@ impl FileJournal {
         // A link and then a rename: at no moment is there no journal.
         std::fs::hard_link(&self.path, &old)?;
         std::fs::rename(&fresh, &self.path)?;
-        sync_folder(&self.path)?;
         let size = lines.len() as u64;
         *state = State {
             file,
@@ -217,7 +216,8 @@ impl FileJournal {
             next_seq: seq + 1,
             kept: size,
         };
-        Ok(())
+        // Only now: whatever fails from here on, what is appended goes into the file that is found under the name.
+        sync_folder(&self.path)
     }
 }
 

@@ -59,6 +59,15 @@ impl CommentLocks {
         }
     }
 
+    /// Waits until what a dead process may have posted on an issue is visible.
+    async fn settled(&self, issue: &IssueKey) -> Result<(), LockError> {
+        let settled = self.poster.settled(issue).await;
+        settled.map_err(|e| LockError::Post {
+            issue: issue.clone(),
+            source: e.into(),
+        })
+    }
+
     async fn read(&self, also: &BTreeSet<IssueKey>) -> Result<LockView, LockError> {
         let view = self
             .mirror
@@ -392,6 +401,7 @@ impl LockStore for CommentLocks {
         holds: Vec<Hold>,
         text: String,
     ) -> Result<bool, LockError> {
+        self.settled(lock.issue()).await?;
         let own = BTreeSet::from([lock.issue().clone()]);
         let before = self.read(&own).await?;
         let submitted = |read: &LockView| {
@@ -416,13 +426,7 @@ impl LockStore for CommentLocks {
     }
 
     async fn end(&self, claim: &ClaimRef, how: &EndKind, text: String) -> Result<(), LockError> {
-        self.poster
-            .settled(&claim.issue)
-            .await
-            .map_err(|e| LockError::Post {
-                issue: claim.issue.clone(),
-                source: e.into(),
-            })?;
+        self.settled(&claim.issue).await?;
         let own = BTreeSet::from([claim.issue.clone()]);
         let read = self.read(&own).await?;
         let already = match how {

@@ -179,18 +179,30 @@ impl Mirrored {
         settle: Duration,
     ) -> Option<CommentId> {
         let key = &self.issue.key;
-        let of_claim = |first: &Comment| {
-            let Voice::Ours(memo) = protocol.voice(key, first) else {
-                return false;
-            };
-            match LockMemo::read(key, first, &memo) {
-                Ok(Some(lock)) => match lock.kind {
-                    LockKind::Claim(_) => lock.id == claim,
-                    LockKind::Submit { claim: of, .. } => of == claim,
-                    _ => false,
+        let read = |comment: &Comment| match protocol.voice(key, comment) {
+            Voice::Ours(memo) => LockMemo::read(key, comment, &memo).ok().flatten(),
+            _ => None,
+        };
+        let hands_over = |comment: &Comment| match read(comment)?.kind {
+            LockKind::Submit {
+                claim: of, patch, ..
+            } if of == claim => Some(patch),
+            _ => None,
+        };
+        // A hand-over that stands twice is gone only with both.
+        let still_handed_over = |patch| {
+            let mut visible = self.comments.iter().filter_map(hands_over);
+            visible.any(|other| other == patch)
+        };
+        let of_claim = |first: &Comment| match read(first).map(|lock| (lock.id, lock.kind)) {
+            Some((id, LockKind::Claim(_))) => id == claim,
+            Some((
+                _,
+                LockKind::Submit {
+                    claim: of, patch, ..
                 },
-                _ => false,
-            }
+            )) => of == claim && !still_handed_over(patch),
+            _ => false,
         };
         let mut kept = self.kept.values();
         let found = kept.find(|first| {

@@ -38,17 +38,14 @@ impl Poster {
                         return Err(e);
                     }
                 }
+                Err(e) if e.is_transient() || matches!(e, TrackerError::Unauthenticated { .. }) => {
+                    return Err(e);
+                }
                 // What will be refused next time too must not hold the memo back, which says so.
-                Err(
-                    e @ (TrackerError::PermissionDenied { .. }
-                    | TrackerError::Unsupported { .. }
-                    | TrackerError::TooLarge { .. }
-                    | TrackerError::Other { .. }),
-                ) => {
+                Err(e) => {
                     tracing::warn!(%issue, file = whole.name, error = chain(&e), "the whole text of a memo is not kept");
                     return Ok(false);
                 }
-                Err(e) => return Err(e),
             }
         }
     }

@@ -331,6 +331,18 @@ impl Pipeline {
                 fields,
                 "All seven answers are yes and the automatic start is configured.".into(),
             );
+            // The thread was read before what a dead process posted could be seen.
+            if let Err(e) = self.poster.settled(key).await {
+                tick.push(Some(key), failed(chain(&e)));
+                continue;
+            }
+            let thread = match self.tracker.comments(key).await {
+                Ok(now) => crate::thread::Thread::derive(key, &now.value, &self.protocol),
+                Err(e) => {
+                    tick.push(Some(key), failed(chain(&e)));
+                    continue;
+                }
+            };
             let standing =
                 thread
                     .status_memos("permit")

@@ -100,6 +100,9 @@ impl Pipeline {
             } => (answer, run, more),
             Judged::Not(outcome) => return outcome,
         };
+        if let Err(e) = self.poster.settled(key).await {
+            return failed(chain(&e));
+        }
         // The agent took its time; what was decided meanwhile by a person comes first.
         match self.tracker.issue(key).await {
             Ok(now) if now.value.status == Status::Open => {}
@@ -110,9 +113,6 @@ impl Pipeline {
                 ));
             }
             Err(e) => return failed(chain(&e)),
-        }
-        if let Err(e) = self.poster.settled(key).await {
-            return failed(chain(&e));
         }
         match self.tracker.comments(key).await {
             Ok(now) => {

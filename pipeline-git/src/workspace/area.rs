@@ -157,11 +157,12 @@ impl Area {
         path_in(&self.dir)
     }
 
-    /// Returns whether there is a checkout: not in a workspace that nobody got to fill, nor in one whose directory was
-    /// deleted or replaced by something else.
-    pub(super) fn has_checkout(&self) -> bool {
+    /// Returns whether there certainly is no checkout: nobody got to fill it, or somebody deleted its directory.
+    ///
+    /// What cannot be looked at, or was replaced by something else, may hold work.
+    pub(super) fn lacks_checkout(&self) -> bool {
         let found = self.path().symlink_metadata();
-        found.is_ok_and(|found| found.is_dir())
+        found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Returns the index that was written with the checkout; nothing but this crate touches it.

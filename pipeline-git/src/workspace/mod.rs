@@ -214,7 +214,11 @@ impl GitWorkspaces {
             .await
             .map_err(|error| failed(format!("open the workspace of {run}"), error))?
             // What is no directory any more was replaced by whoever worked in it.
-            .filter(Area::has_checkout)
+            .filter(|area| {
+                area.path()
+                    .symlink_metadata()
+                    .is_ok_and(|found| found.is_dir())
+            })
             .ok_or_else(|| WorkspaceError::Other {
                 operation: format!("open the workspace of {run}: there is none"),
                 source: None,
@@ -460,7 +464,7 @@ impl WorkspaceProvider for GitWorkspaces {
         let found = Area::open(&self.repository, &workspace.run).await;
         match found.map_err(|error| failed(operation(), error))? {
             // Whoever made it died before the checkout, or somebody deleted it: there is nothing to keep.
-            Some(area) if !area.has_checkout() => Ok(None),
+            Some(area) if area.lacks_checkout() => Ok(None),
             Some(area) => salvage(&area)
                 .await
                 .map_err(|error| failed(operation(), error)),

@@ -39,7 +39,7 @@ pub(super) async fn check(
                 .then_some(())
                 .ok_or_else(|| format!("patch {} is not stored", id.short()))
         }
-        RemovalReason::Unchanged if !area.has_checkout() => Ok(()),
+        RemovalReason::Unchanged if area.lacks_checkout() => Ok(()),
         RemovalReason::Unchanged => {
             let objects = area.objects()?;
             let same = whole_tree(area, &objects).await?.is_none();

@@ -72,21 +72,49 @@ pub struct OAuthAccess {
 /// Gives the token of an account, and gets the next one when it ends.
 #[derive(Debug)]
 pub(super) struct Tokens {
+    account: Arc<Account>,
+    known: tokio::sync::Mutex<Option<OAuthTokens>>,
+}
+
+/// Where tokens are kept and had.
+#[derive(Debug)]
+struct Account {
     access: OAuthAccess,
     // Its requests carry no token of ours.
     client: Client,
-    known: tokio::sync::Mutex<Option<OAuthTokens>>,
+}
+
+/// Which pair needs a next one.
+#[derive(Debug)]
+enum Spent {
+    /// One that has ended.
+    Ended,
+    /// The one with the token that was refused.
+    Refused(Secret),
 }
 
 impl Tokens {
     pub(super) fn new(access: OAuthAccess, client: Client) -> Self {
         Self {
-            access,
-            client,
+            account: Arc::new(Account { access, client }),
             known: tokio::sync::Mutex::default(),
         }
     }
 
+    /// Renews in a task of its own: once the service has answered, the old pair is worth nothing, and whoever waited may
+    /// be dropped before the new one is kept. Only the end of the process can lose it then.
+    async fn renew(&self, spent: Spent) -> Result<OAuthTokens, TrackerError> {
+        let account = Arc::clone(&self.account);
+        let renewing = tokio::spawn(async move { account.renew(&spent).await });
+        renewing.await.map_err(|ended| TrackerError::Other {
+            tracker: NAME.to_owned(),
+            operation: "renew its OAuth tokens: it was broken off".to_owned(),
+            source: Some(ended.into()),
+        })?
+    }
+}
+
+impl Account {
     fn ended(&self, tokens: &OAuthTokens) -> bool {
         let now = self.client.clock().now();
         tokens.expires.is_some_and(|end| end <= now.plus(EARLY))
@@ -102,10 +130,7 @@ impl Tokens {
     }
 
     /// Returns a pair whose first token is good, from the store if another process was faster.
-    async fn renew(
-        &self,
-        spent: impl Fn(&OAuthTokens) -> bool + Send + Sync,
-    ) -> Result<OAuthTokens, TrackerError> {
+    async fn renew(&self, spent: &Spent) -> Result<OAuthTokens, TrackerError> {
         let held = self.access.store.hold().await;
         let _held = held.map_err(|source| TrackerError::Other {
             tracker: NAME.to_owned(),
@@ -113,7 +138,11 @@ impl Tokens {
             source: Some(source),
         })?;
         let kept = self.load().await?;
-        if spent(&kept) {
+        let is_spent = match spent {
+            Spent::Ended => self.ended(&kept),
+            Spent::Refused(token) => kept.access == *token,
+        };
+        if is_spent {
             self.refreshed(&kept).await
         } else {
             Ok(kept)
@@ -170,12 +199,12 @@ impl TokenSource for Tokens {
     async fn current(&self) -> Result<Secret, TrackerError> {
         let mut known = self.known.lock().await;
         let tokens = match known.take() {
-            Some(tokens) if !self.ended(&tokens) => tokens,
+            Some(tokens) if !self.account.ended(&tokens) => tokens,
             // Another process may have renewed it meanwhile.
             _ => {
-                let kept = self.load().await?;
-                if self.ended(&kept) {
-                    self.renew(|tokens| self.ended(tokens)).await?
+                let kept = self.account.load().await?;
+                if self.account.ended(&kept) {
+                    self.renew(Spent::Ended).await?
                 } else {
                     kept
                 }
@@ -191,7 +220,7 @@ impl TokenSource for Tokens {
         if let Some(tokens) = known.as_ref().filter(|t| t.access != *refused) {
             return Ok(Some(tokens.access.clone()));
         }
-        let tokens = self.renew(|tokens| tokens.access == *refused).await?;
+        let tokens = self.renew(Spent::Refused(refused.clone())).await?;
         let access = tokens.access.clone();
         *known = Some(tokens);
         Ok(Some(access))

@@ -246,10 +246,10 @@ impl Client {
         let mut hops = 0;
         let mut renewed = None;
         for sending in 1.. {
-            let failed = match self
+            let (used, sent) = self
                 .send(request, &url, renewed.as_ref(), with_credential)
-                .await?
-            {
+                .await?;
+            let failed = match sent {
                 Ok(answer) if answer.is_redirect() && hops < MOST_HOPS => {
                     hops += 1;
                     (url, with_credential) = self.redirected(request, &url, &answer)?;
@@ -267,7 +267,7 @@ impl Client {
                     }
                 },
                 Ok(answer) if answer.status == 401 && renewed.is_none() => {
-                    renewed = self.renew().await?;
+                    renewed = self.renew(used).await?;
                     if renewed.is_none() {
                         return Err(self.refused(request, &answer));
                     }
@@ -313,7 +313,8 @@ impl Client {
         let url = self.address(request);
         let mut renewed = None;
         loop {
-            match self.send(request, &url, renewed.as_ref(), true).await? {
+            let (used, sent) = self.send(request, &url, renewed.as_ref(), true).await?;
+            match sent {
                 Ok(answer) if answer.is_success() => return Ok(answer),
                 Ok(answer) if answer.is_redirect() => {
                     return Err(TrackerError::Other {
@@ -327,7 +328,7 @@ impl Client {
                 }
                 // A refused credential wrote nothing, so another one may be tried.
                 Ok(answer) if answer.status == 401 && renewed.is_none() => {
-                    renewed = self.renew().await?;
+                    renewed = self.renew(used).await?;
                     if renewed.is_none() {
                         return Err(self.refused(request, &answer));
                     }
@@ -407,10 +408,10 @@ impl Client {
         refused(&*self.shared.service, request, answer)
     }
 
-    async fn renew(&self) -> Result<Option<Secret>, TrackerError> {
-        let credential = &self.shared.credential;
-        match credential.secret().await? {
-            Some(refused) => credential.renewed(&refused).await,
+    /// Gets another credential in place of the one a request was sent with, which may no longer be the current one.
+    async fn renew(&self, used: Option<Secret>) -> Result<Option<Secret>, TrackerError> {
+        match used {
+            Some(refused) => self.shared.credential.renewed(&refused).await,
             None => Ok(None),
         }
     }
@@ -452,14 +453,14 @@ impl Client {
         ))
     }
 
-    /// Sends once. The outer error is that nothing may be sent now.
+    /// Sends once and also returns the credential it was sent with. The outer error is that nothing may be sent now.
     async fn send(
         &self,
         request: &Request,
         url: &Url,
         renewed: Option<&Secret>,
         with_credential: bool,
-    ) -> Result<Result<Answer, Failure>, TrackerError> {
+    ) -> Result<(Option<Secret>, Result<Answer, Failure>), TrackerError> {
         let shared = &self.shared;
         let admitted = shared.budget.admit(request.category, &*shared.clock).await;
         admitted.map_err(|wait| TrackerError::RateLimited {
@@ -467,6 +468,7 @@ impl Client {
             retry_after: Some(wait),
         })?;
         let mut builder = shared.http.request(request.method.clone(), url.clone());
+        let mut used = None;
         if with_credential {
             let secret = match renewed {
                 Some(secret) => Some(secret.clone()),
@@ -479,6 +481,7 @@ impl Client {
                         tracker: self.name(),
                     }
                 })?;
+                used = Some(secret);
             }
         }
         let began = shared.clock.elapsed();
@@ -496,7 +499,7 @@ impl Client {
                 tracing::debug!(tracker = shared.service.name(), operation = request.operation, what = %request.what, ?took, "no answer");
             }
         }
-        Ok(sent)
+        Ok((used, sent))
     }
 
     async fn exchange(

@@ -145,6 +145,8 @@ impl Pipeline {
     ) -> Result<(), PipelineError> {
         let stage = Stage::Integrate;
         let issue = &claim.issue;
+        let settled = self.poster.settled(issue).await;
+        settled.map_err(|e| PipelineError::Refused(chain(&e)))?;
         let reply = self
             .tracker
             .comments(issue)
