@@ -16,6 +16,8 @@ mod hostile;
 mod limits;
 #[path = "real_agents/machine.rs"]
 mod machine;
+#[path = "real_agents/plan.rs"]
+mod plan;
 #[path = "real_agents/processes.rs"]
 mod processes;
 #[path = "real_agents/story.rs"]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -187,8 +188,44 @@ pub struct AgentTask {
     pub session: Option<String>,
     /// A private directory for the agent's own state (HOME-like), kept while its session may be resumed.
     pub state_dir: Option<PathBuf>,
+    /// The place on the loopback that the task's commands may reach; only in a task that [drives](TaskKind::PlanDrive).
+    #[serde(default)]
+    pub loopback: Option<Loopback>,
     /// Limits.
     pub limits: RunLimits,
+}
+
+/// The one place on the loopback that the commands of a task may reach, and what they are told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loopback {
+    /// Where it is on this machine.
+    pub address: SocketAddr,
+    /// Variables that commands see: no secrets, only where to call and a placeholder that is worthless elsewhere.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// How far an agent's own sandbox can be opened towards the loopback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoopbackReach {
+    /// To one address of it, with all ports that listen there.
+    Address,
+    /// To one port of `127.0.0.1`, and nothing else.
+    Port {
+        /// Where commands see it.
+        seen_as: SocketAddr,
+    },
+}
+
+impl LoopbackReach {
+    /// Says for people how narrow it is.
+    #[must_use]
+    pub const fn shown(self) -> &'static str {
+        match self {
+            Self::Address => "one address of the loopback",
+            Self::Port { .. } => "one port of the loopback",
+        }
+    }
 }
 
 /// What a run has used.
@@ -494,6 +531,12 @@ pub trait Agent: Debug + Send + Sync + 'static {
     fn name(&self) -> &str;
     /// Returns what it can do.
     fn capabilities(&self) -> AgentCapabilities;
+    /// Returns how far its sandbox can be opened towards the loopback, for a task that [drives](TaskKind::PlanDrive).
+    ///
+    /// `None`: it cannot be held to the loopback here, and is given no such task.
+    fn loopback(&self) -> Option<LoopbackReach> {
+        None
+    }
     /// Runs `task` to its end.
     ///
     /// # Errors

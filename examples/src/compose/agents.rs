@@ -97,6 +97,7 @@ pub(crate) async fn check(
         model: None,
         session: None,
         state_dir: None,
+        loopback: None,
         limits: RunLimits::default(),
     };
     Ok(match section.kind {

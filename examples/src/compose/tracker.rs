@@ -49,6 +49,22 @@ pub(crate) struct OpenTracker {
     pub(crate) renewed: Option<Arc<OAuthFile>>,
     /// What stands behind it, for people.
     pub(crate) shown: String,
+    /// The server it is on, where it is on one.
+    pub(crate) server: Option<OpenServer>,
+}
+
+/// A server's API, for a caller that speaks it without the adapter.
+#[derive(Debug)]
+pub(crate) struct OpenServer {
+    pub(crate) adapter: Adapter,
+    pub(crate) connection: ConnectionOptions,
+}
+
+/// The adapter that knows where the API is.
+#[derive(Debug)]
+pub(crate) enum Adapter {
+    Gitlab(GitLabTracker),
+    Backlog(BacklogTracker),
 }
 
 /// Opens the tracker that `[tracker]` names, as the pipeline.
@@ -70,6 +86,7 @@ pub(crate) async fn open(
                 secrets: Vec::new(),
                 renewed: None,
                 shown: format!("local, {}", dir.display()),
+                server: None,
             })
         }
         TrackerKind::Gitlab => {
@@ -100,10 +117,15 @@ pub(crate) async fn gitlab_facts(
 }
 
 fn gitlab(server: Server<'_>, token: Secret) -> Result<OpenTracker, ComposeError> {
+    let connection = server.connection.clone();
     let tracker = gitlab_tracker(server, &token)?;
     Ok(OpenTracker {
         shown: tracker.identity(),
         probe: Some(Arc::new(tracker.clone())),
+        server: Some(OpenServer {
+            adapter: Adapter::Gitlab(tracker.clone()),
+            connection,
+        }),
         tracker: Arc::new(tracker),
         secrets: vec![token],
         renewed: None,
@@ -169,11 +191,15 @@ fn backlog(server: Server<'_>, proof: Proof) -> Result<OpenTracker, ComposeError
         })
         .new_issues(new_issues)
         .settle(server.settle)
-        .connection(server.connection);
+        .connection(server.connection.clone());
     let tracker = BacklogTracker::new(options).map_err(ComposeError::Tracker)?;
     Ok(OpenTracker {
         shown: tracker.identity(),
         probe: Some(Arc::new(tracker.clone())),
+        server: Some(OpenServer {
+            adapter: Adapter::Backlog(tracker.clone()),
+            connection: server.connection,
+        }),
         tracker: Arc::new(tracker),
         secrets: proof.secrets,
         renewed: proof.renewed,

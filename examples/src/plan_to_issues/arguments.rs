@@ -70,8 +70,11 @@ pub enum Command {
     Apply(ApplyArguments),
     /// Show where roadmap and tracker have come apart.
     Status(StatusArguments),
-    /// Run a command that makes the API calls itself, through a broker that holds the token.
+    /// Let an agent or a command make the API calls itself, through a broker that holds the token.
     Broker(BrokerArguments),
+    /// Inside a sandbox without a network: show a broker's socket as a port to one command.
+    #[command(hide = true)]
+    Bridge(BridgeArguments),
 }
 
 /// What the commands are about.
@@ -136,9 +139,12 @@ pub struct StatusArguments {
 /// Arguments of `broker`.
 #[derive(Debug, Args)]
 pub struct BrokerArguments {
-    /// Only these phases are shown to the command; may be repeated.
+    /// Only issues of this phase may be made, by number or title; may be repeated.
     #[arg(long, value_name = "PHASE")]
     pub phase: Vec<String>,
+    /// Let this agent of the configuration make the calls, held to the broker by its own sandbox.
+    #[arg(long, value_name = "AGENT")]
+    pub agent: Option<String>,
     /// The roadmap it is about; default: those of the configuration.
     #[arg(long = "file", value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -152,6 +158,28 @@ pub struct BrokerArguments {
     #[arg(long, default_value_t = 500, value_name = "N")]
     pub writes: u64,
     /// The command and its arguments.
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(
+        last = true,
+        required_unless_present = "agent",
+        conflicts_with = "agent",
+        value_name = "COMMAND"
+    )]
+    pub command: Vec<String>,
+}
+
+/// Arguments of `bridge`.
+#[derive(Debug, Args)]
+pub struct BridgeArguments {
+    /// The broker's socket.
+    #[arg(long)]
+    pub socket: PathBuf,
+    /// The port to show it as.
+    #[arg(long)]
+    pub port: u16,
+    /// A variable the command sees; may be repeated.
+    #[arg(long)]
+    pub env: Vec<String>,
+    /// The command and its arguments.
+    #[arg(last = true, required = true)]
     pub command: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! The `plan-to-issues` binary as a library: a Markdown roadmap becomes issues, and the roadmap links back.
 
 mod arguments;
+mod bridge;
 mod broker;
 mod patch;
 mod run;
@@ -42,6 +43,10 @@ pub async fn main() -> ExitCode {
         Ok(around) => around,
         Err(error) => return end(&Output::standard(false, true), Err(error.into())),
     };
+    if let Command::Bridge(arguments) = &arguments.command {
+        // Inside the sandbox there is nothing of what every other command begins with.
+        return bridge::run(&around, arguments).await;
+    }
     let out = Output::standard(arguments.json, around.variable("NO_COLOR").is_some());
     let result = match crate::issue_pipeline::until_asked_to_end(run(
         arguments,
@@ -70,6 +75,10 @@ pub async fn run(arguments: Arguments, around: Surroundings, out: Output) -> Res
         Command::Apply(arguments) => run::apply(&setting, &arguments).await,
         Command::Status(arguments) => run::status(&setting, &arguments).await,
         Command::Broker(arguments) => broker::run(&setting, &arguments).await,
+        Command::Bridge(arguments) => Err(Failure::usage(format!(
+            "the bridge to {} is a program of its own",
+            arguments.socket.display()
+        ))),
     }
 }
 

@@ -8,6 +8,7 @@ use pipeline_core::plan::Action;
 use pipeline_core::plan::DiskFiles;
 use pipeline_core::plan::Drafter;
 use pipeline_core::plan::Drafts;
+use pipeline_core::plan::Drift;
 use pipeline_core::plan::PlanError;
 use pipeline_core::plan::PlanFiles;
 use pipeline_core::plan::SyncPlan;
@@ -87,7 +88,7 @@ fn show(setting: &Setting, plan: &SyncPlan) -> Result<(), Failure> {
 struct Applied<'a> {
     #[serde(flatten)]
     report: &'a SyncReport,
-    drift: &'a [pipeline_core::plan::Drift],
+    drift: &'a [Drift],
 }
 
 pub(super) async fn apply(setting: &Setting, arguments: &ApplyArguments) -> Result<Exit, Failure> {
@@ -130,7 +131,7 @@ pub(super) async fn apply(setting: &Setting, arguments: &ApplyArguments) -> Resu
     Ok(Exit::Done)
 }
 
-fn tell(setting: &Setting, plan: &SyncPlan, report: &SyncReport) -> Result<(), Failure> {
+pub(super) fn tell(setting: &Setting, plan: &SyncPlan, report: &SyncReport) -> Result<(), Failure> {
     let out = &setting.out;
     for (word, all) in [
         ("made", &report.created),
@@ -148,18 +149,11 @@ fn tell(setting: &Setting, plan: &SyncPlan, report: &SyncReport) -> Result<(), F
         }
     }
     for done in &report.unplaced {
-        let line = format!(
-            "! {} was made, and its item is gone from {}: {}",
-            done.key, done.file, done.text
-        );
-        out.line(out.paint(Style::Warn, &escape_line(&line)))?;
+        let (key, file, text) = (&done.key, &done.file, &done.text);
+        let line = format!("{key} was made, and its item is gone from {file}: {text}");
+        warn(setting, &line)?;
     }
-    for drift in &plan.drift {
-        out.line(out.paint(
-            Style::Warn,
-            &format!("! {}", escape_line(&drift.to_string())),
-        ))?;
-    }
+    apart(setting, &plan.drift)?;
     let made = report.created.len() + report.adopted.len() + report.ticked.len();
     if made == 0 {
         out.line("nothing to do")?;
@@ -176,13 +170,28 @@ fn tell(setting: &Setting, plan: &SyncPlan, report: &SyncReport) -> Result<(), F
     Ok(())
 }
 
+/// Shows where plan and tracker have come apart.
+fn apart(setting: &Setting, drift: &[Drift]) -> Result<(), Failure> {
+    for drift in drift {
+        warn(setting, &drift.to_string())?;
+    }
+    Ok(())
+}
+
+/// Shows one line of what a person should look at.
+pub(super) fn warn(setting: &Setting, what: &str) -> Result<(), Failure> {
+    let line = format!("! {}", escape_line(what));
+    setting.out.line(setting.out.paint(Style::Warn, &line))?;
+    Ok(())
+}
+
 /// What `status` tells a program.
 #[derive(Debug, Serialize)]
 struct Status<'a> {
     linked: usize,
     missing: usize,
     adoptable: usize,
-    drift: &'a [pipeline_core::plan::Drift],
+    drift: &'a [Drift],
     problems: &'a [String],
 }
 
@@ -210,15 +219,10 @@ pub(super) async fn status(
         status.linked, status.missing, status.adoptable
     ))?;
     for (file, item) in plan.items().filter(|(_, i)| i.action.changes()) {
-        let line = format!("! {}:{}: no link: {}", file.file, item.line, item.text);
-        out.line(out.paint(Style::Warn, &escape_line(&line)))?;
+        let line = format!("{}:{}: no link: {}", file.file, item.line, item.text);
+        warn(setting, &line)?;
     }
-    for drift in &plan.drift {
-        out.line(out.paint(
-            Style::Warn,
-            &format!("! {}", escape_line(&drift.to_string())),
-        ))?;
-    }
+    apart(setting, &plan.drift)?;
     out.result(&status)?;
     let apart = !plan.drift.is_empty()
         || !plan.problems.is_empty()

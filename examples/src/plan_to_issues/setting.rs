@@ -27,6 +27,7 @@ use pipeline_trackers::local::LocalTracker;
 use super::arguments::Place;
 use super::arguments::Subject;
 use crate::compose::tracker;
+use crate::compose::tracker::OpenServer;
 use crate::config::model::PlanSection;
 use crate::config::model::TrackerKind;
 use crate::issue_pipeline::Context;
@@ -57,6 +58,9 @@ pub(super) struct Setting {
 pub(super) struct Opened {
     pub(super) tracker: Arc<dyn Tracker>,
     redactor: Redactor,
+    pub(super) secrets: Vec<Secret>,
+    /// The server the tracker is on, where it is on one.
+    pub(super) server: Option<OpenServer>,
     /// Paths of plans are relative to this folder.
     pub(super) root: PathBuf,
     pub(super) files: Vec<String>,
@@ -101,37 +105,47 @@ impl Setting {
             Some(folder) => FoundRepository::around(folder),
             None => self.around.repository(),
         });
-        let (tracker, redactor, state, local): (Arc<dyn Tracker>, _, _, _) = match &self.workplace {
-            None => {
-                let dir = self
-                    .place
-                    .dir
-                    .as_deref()
-                    .ok_or_else(|| Failure::usage("--tracker local needs --dir"))?;
-                let dir = self.around.directory.join(dir);
-                let tracker = embedded(&dir, writes)?;
-                (tracker, Redactor::default(), dir.clone(), Some(dir))
-            }
-            Some(workplace) => {
-                workplace
-                    .state
-                    .prepare()
-                    .map_err(crate::compose::ComposeError::from)?;
-                let opened = tracker::open(workplace, &self.around).await?;
-                let local = matches!(workplace.config().tracker.kind, TrackerKind::Local);
-                let local = local.then(|| workplace.tracker_dir());
-                let redactor = Redactor::new(&opened.secrets);
-                if let Some(tokens) = &opened.renewed {
-                    tokens.tell(&redactor);
+        let (tracker, redactor, secrets, server, state, local): (Arc<dyn Tracker>, _, _, _, _, _) =
+            match &self.workplace {
+                None => {
+                    let dir = self
+                        .place
+                        .dir
+                        .as_deref()
+                        .ok_or_else(|| Failure::usage("--tracker local needs --dir"))?;
+                    let dir = self.around.directory.join(dir);
+                    let tracker = embedded(&dir, writes)?;
+                    (
+                        tracker,
+                        Redactor::default(),
+                        Vec::new(),
+                        None,
+                        dir.clone(),
+                        Some(dir),
+                    )
                 }
-                (
-                    opened.tracker,
-                    redactor,
-                    workplace.state.path().to_owned(),
-                    local,
-                )
-            }
-        };
+                Some(workplace) => {
+                    workplace
+                        .state
+                        .prepare()
+                        .map_err(crate::compose::ComposeError::from)?;
+                    let opened = tracker::open(workplace, &self.around).await?;
+                    let local = matches!(workplace.config().tracker.kind, TrackerKind::Local);
+                    let local = local.then(|| workplace.tracker_dir());
+                    let redactor = Redactor::new(&opened.secrets);
+                    if let Some(tokens) = &opened.renewed {
+                        tokens.tell(&redactor);
+                    }
+                    (
+                        opened.tracker,
+                        redactor,
+                        opened.secrets,
+                        opened.server,
+                        workplace.state.path().to_owned(),
+                        local,
+                    )
+                }
+            };
         let root = match (&repository, &local, &self.workplace) {
             (Some(found), _, _) => found.root.clone(),
             (None, Some(dir), None) => real(dir.parent().unwrap_or(dir)),
@@ -173,6 +187,8 @@ impl Setting {
         Ok(Opened {
             tracker,
             redactor,
+            secrets,
+            server,
             root,
             files,
             section,

@@ -16,6 +16,7 @@ mod landing;
 mod locks;
 mod outside;
 mod plan;
+mod plan_broker;
 mod refusals;
 mod servers;
 mod ship;

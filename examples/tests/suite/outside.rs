@@ -172,6 +172,7 @@ async fn the_example_of_an_agent_works_only_where_it_may() {
         images: Vec::new(),
         session: None,
         state_dir: None,
+        loopback: None,
         limits: pipeline_core::agent::RunLimits::default(),
     };
     let unwatched = pipeline_core::agent::Unwatched;

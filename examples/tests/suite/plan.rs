@@ -131,8 +131,8 @@ async fn what_cannot_be_done_is_said_with_its_code() {
         .ended(2);
     local(&world, &["broker", "--", "true"])
         .await
-        .ended(3)
-        .says("unconfined_broker");
+        .ended(2)
+        .says("no token to keep");
     let path = world.repo().join("plan.md");
     let mut rights = std::fs::metadata(&path).expect("there").permissions();
     rights.set_readonly(true);

@@ -25,7 +25,7 @@ use super::world::World;
 const PERSON: &str = "mika";
 
 /// A service with a person beside the pipeline.
-trait Service: Sync {
+pub(super) trait Service: Sync {
     /// Returns what `init` is told beside the agent.
     fn options(&self) -> Vec<String>;
     /// Returns the variables the machine has for it, the credential last.
@@ -50,12 +50,14 @@ trait Service: Sync {
     fn say_as_pipeline(&self, key: &str, text: &str);
     /// Changes the newest comment that holds `part`, or takes it away, as an administrator may.
     fn alter(&self, key: &str, part: &str, to: Option<&str>);
+    /// Returns where the server is.
+    fn address(&self) -> String;
 }
 
-struct GitLab(FakeServer<FakeGitLab>);
+pub(super) struct GitLab(pub(super) FakeServer<FakeGitLab>);
 
 impl GitLab {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::at(Arc::new(SystemClock))
     }
 
@@ -148,12 +150,16 @@ impl Service for GitLab {
             None => self.0.service().delete_note(iid, note),
         }
     }
+
+    fn address(&self) -> String {
+        self.0.url().to_string()
+    }
 }
 
-struct Backlog(FakeServer<FakeBacklog>);
+pub(super) struct Backlog(pub(super) FakeServer<FakeBacklog>);
 
 impl Backlog {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::at(Arc::new(SystemClock))
     }
 
@@ -252,10 +258,14 @@ impl Service for Backlog {
         };
         done.expect("the comment is there");
     }
+
+    fn address(&self) -> String {
+        self.0.url().to_string()
+    }
 }
 
 /// Runs `init` for a service.
-async fn set_up(world: &mut World, service: &dyn Service) -> Done {
+pub(super) async fn set_up(world: &mut World, service: &dyn Service) -> Done {
     for (name, value) in service.variables() {
         world.set(name, &value);
     }

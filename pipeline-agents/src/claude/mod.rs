@@ -17,6 +17,7 @@ use pipeline_core::agent::AgentReport;
 use pipeline_core::agent::AgentTask;
 use pipeline_core::agent::AgentWatch;
 use pipeline_core::agent::Confinement;
+use pipeline_core::agent::LoopbackReach;
 use pipeline_core::agent::RunMode;
 use pipeline_core::agent::WorkspaceKind;
 use pipeline_core::clock::Clock as _;
@@ -38,6 +39,7 @@ use crate::cli::Seen;
 use crate::cli::Totals;
 use crate::cli::Version;
 use crate::cli::Wanted;
+use crate::cli::check_loopback;
 use crate::cli::drive;
 use crate::cli::look_at;
 use crate::cli::report;
@@ -71,7 +73,8 @@ const LITTER: [&str; 9] = [
 ///
 /// In a task that may only look it has no shell at all: its own tools read the workspace and nothing beside. Otherwise
 /// its commands run in its own sandbox: they see the system, the workspace and what was named, change only the
-/// workspace, and have no network. That sandbox opens the repository a worktree belongs to, so that the workspace has
+/// workspace, and have no network. In a task that drives a plan it has a shell that changes nothing and reaches one port of
+/// the loopback. That sandbox opens the repository a worktree belongs to, so that the workspace has
 /// to be a clone.
 ///
 /// # Environment
@@ -157,12 +160,13 @@ impl ClaudeAgent {
         task: &AgentTask,
         watch: &dyn AgentWatch,
     ) -> Result<AgentReport, Error> {
+        check_loopback(task, self.loopback())?;
         let schema = task.schema.as_ref().map(Schema::new).transpose();
         let schema = schema.map_err(Error::Schema)?;
         let images = look_at(&task.images)?;
         let folders = self.options.folders(task)?;
         let installation = self.installation(&folders).await?;
-        if task.mode == RunMode::Implement
+        if settings::has_shell(task)
             && let Some(outcome) = self.preflight(&folders).await?
         {
             return Ok(AgentReport::of(outcome));
@@ -175,7 +179,7 @@ impl ClaudeAgent {
             let before = totals.before(session).cost_micros;
             seen.before.cost_micros = Some(before);
             let now = || SystemClock.now();
-            let mut events = Stream::new(settings::tools(task.mode), folders.kept, &now);
+            let mut events = Stream::new(settings::tools(task), folders.kept, &now);
             let spec = self.spec(installation, task, &folders, &images, session, before)?;
             let driven: Driven = drive(spec, None, &mut events, &mut seen, watch, &self.redactor)
                 .await
@@ -215,7 +219,7 @@ impl ClaudeAgent {
         let mut spec = options
             .spec(&installation.program, task, folders)
             .envs(settings::SWITCHES)
-            .args(settings::arguments(task.mode));
+            .args(settings::arguments(task));
         if let Some(url) = &options.base_url {
             spec = spec.env("ANTHROPIC_BASE_URL", url);
         }
@@ -244,7 +248,7 @@ impl ClaudeAgent {
             let dollars = format!("{}.{:06}", most / 1_000_000, most % 1_000_000);
             spec = spec.args(["--max-budget-usd", &dollars]);
         }
-        if task.mode == RunMode::Implement {
+        if settings::has_shell(task) {
             let own = options.key.iter().map(|_| KEY_VARIABLE);
             let secrets = own.chain(options.secret_names()).map(str::to_owned);
             let reach = Reach {
@@ -253,6 +257,8 @@ impl ClaudeAgent {
                 read: &options.read,
                 hidden: &options.hidden,
                 secrets: secrets.collect(),
+                writes: task.mode == RunMode::Implement,
+                loopback: task.loopback.as_ref(),
             };
             let settings = reach.sandbox().to_string();
             spec = spec.args(["--allowedTools", "Bash", "--settings", &settings]);
@@ -285,6 +291,13 @@ impl Agent for ClaudeAgent {
             },
             litter: LITTER.map(str::to_owned).into(),
         }
+    }
+
+    /// Its sandbox has a bridge to one port, for a proxy of somebody else's.
+    fn loopback(&self) -> Option<LoopbackReach> {
+        cfg!(target_os = "linux").then_some(LoopbackReach::Port {
+            seen_as: settings::BRIDGE,
+        })
     }
 
     async fn run(

@@ -19,7 +19,7 @@ const OTHER_FORMATS: [&str; 2] = ["judge-json", "judge-json-verbose"];
 
 fn run(recording: &Recording, task: &AgentTask) -> AgentReport {
     let now = || Timestamp::EPOCH;
-    let tools = settings::tools(task.mode);
+    let tools = settings::tools(task);
     let mut events = Stream::new(tools, true, &now);
     let report = recording.replay(task, &mut events, |_| None);
     if report.outcome.reason() != "schema-violation" {

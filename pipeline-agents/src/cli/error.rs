@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use pipeline_core::agent::AgentError;
+use pipeline_core::agent::AgentTask;
+use pipeline_core::agent::LoopbackReach;
+use pipeline_core::agent::TaskKind;
 use pipeline_core::process::ProcessError;
 
 use crate::schema::SchemaError;
@@ -29,6 +32,20 @@ pub(crate) enum Error {
     TooOld { found: String, needed: String },
     #[error("the login {} cannot be used", path.display())]
     Login { path: PathBuf, source: io::Error },
+    #[error("it cannot {operation}")]
+    Unsupported { operation: &'static str },
+}
+
+/// Refuses a task that drives a plan where the program cannot be held to the loopback, and a way to the loopback in any other.
+pub(crate) fn check_loopback(task: &AgentTask, reach: Option<LoopbackReach>) -> Result<(), Error> {
+    let operation = match (task.kind == TaskKind::PlanDrive, &task.loopback) {
+        (false, None) => return Ok(()),
+        (true, Some(_)) if reach.is_some() => return Ok(()),
+        (true, Some(_)) => "be held to the loopback on this system",
+        (true, None) => "drive a plan without being told where to call",
+        (false, Some(_)) => "reach the loopback in a task that drives no plan",
+    };
+    Err(Error::Unsupported { operation })
 }
 
 impl Error {
@@ -52,6 +69,10 @@ impl Error {
                     source: Some(source.into()),
                 }
             }
+            Self::Unsupported { operation } => AgentError::Unsupported {
+                agent,
+                operation: operation.to_owned(),
+            },
             error => AgentError::Other {
                 agent,
                 operation: "be run".to_owned(),

@@ -21,6 +21,7 @@ use self::drive::judged;
 #[cfg(test)]
 pub(crate) use self::drive::replay;
 pub(crate) use self::error::Error;
+pub(crate) use self::error::check_loopback;
 pub(crate) use self::folders::Folders;
 pub(crate) use self::images::Image;
 pub(crate) use self::images::look_at;

@@ -179,6 +179,9 @@ impl CliOptions {
             // The lines are read as they come: nothing of them has to be kept.
             .stdout(Capture::tail(0, u64::try_from(output).unwrap_or(u64::MAX)))
             .stderr(STDERR);
+        if let Some(loopback) = &task.loopback {
+            spec = spec.envs(&loopback.variables);
+        }
         if let Some(stall) = limits.stall {
             spec = spec.stall(stall);
         }

@@ -38,6 +38,8 @@ pub(super) struct Turn<'t> {
     pub(super) session: Option<&'t str>,
     /// The session is written down, so that a later task may go on with it.
     pub(super) kept: bool,
+    /// Whether commands have a network: the one that the permissions describe.
+    pub(super) network: bool,
 }
 
 /// How the turn ended.
@@ -174,7 +176,7 @@ impl<'t> AppServer<'t> {
         let network = message
             .pointer("/result/sandbox/networkAccess")
             .and_then(Value::as_bool);
-        if profile != Some(PROFILE) || network != Some(false) {
+        if profile != Some(PROFILE) || network != Some(self.about.network) {
             return self.loose("it did not take the permissions it was given");
         }
         let Some(thread) = text(message, "/result/thread/id") else {

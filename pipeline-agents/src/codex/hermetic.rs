@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use pipeline_core::agent::Loopback;
 use pipeline_core::agent::RunMode;
 use serde_json::json;
 
@@ -32,7 +33,7 @@ const OFF: [&str; 8] = [
 ];
 
 /// Settings, as `key=value` with values of TOML.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 10] = [
     "analytics.enabled=false",
     "check_for_update_on_startup=false",
     "web_search=\"disabled\"",
@@ -43,8 +44,6 @@ const SETTINGS: [&str; 11] = [
     "history.persistence=\"none\"",
     "mcp_servers={}",
     "allow_login_shell=false",
-    // Otherwise a command sees the model's key.
-    "shell_environment_policy.inherit=\"core\"",
     "approval_policy=\"never\"",
 ];
 
@@ -57,7 +56,12 @@ pub(super) struct Reach<'r> {
     pub(super) codex_home: &'r Path,
     pub(super) installation: Option<PathBuf>,
     pub(super) read: &'r [PathBuf],
+    /// The one place on the loopback that commands may reach, where there is one.
+    pub(super) loopback: Option<&'r Loopback>,
 }
+
+/// Variables that a command has in any case.
+const CORE: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
 
 impl Reach<'_> {
     /// Returns the arguments that every start has in common.
@@ -75,6 +79,7 @@ impl Reach<'_> {
             format!("projects={}", self.untrusted()),
         ];
         let settings = SETTINGS.iter().map(|s| (*s).to_owned()).chain(own);
+        let settings = settings.chain(self.environment()).chain(self.network());
         let mut arguments: Vec<String> = settings.flat_map(|s| ["-c".to_owned(), s]).collect();
         arguments.extend(
             OFF.iter()
@@ -103,6 +108,40 @@ impl Reach<'_> {
         ));
         rights.dedup();
         table(&rights)
+    }
+
+    /// Returns what commands see of the environment: never the model's key.
+    fn environment(&self) -> Vec<String> {
+        let Some(loopback) = self.loopback else {
+            return vec!["shell_environment_policy.inherit=\"core\"".to_owned()];
+        };
+        // By name, and not by value: the arguments of a program can be read by everybody on the machine.
+        let names = loopback.variables.keys().map(String::as_str);
+        let names: Vec<String> = CORE.into_iter().chain(names).map(quoted).collect();
+        vec![
+            "shell_environment_policy.inherit=\"all\"".to_owned(),
+            format!(
+                "shell_environment_policy.include_only=[{}]",
+                names.join(",")
+            ),
+        ]
+    }
+
+    /// Returns how commands reach one address: through the program's own proxy, which lets through no other.
+    ///
+    /// Without the proxy a network that is switched on is all of it.
+    fn network(&self) -> Vec<String> {
+        let Some(loopback) = self.loopback else {
+            return Vec::new();
+        };
+        let address = loopback.address.ip().to_string();
+        vec![
+            "features.network_proxy=true".to_owned(),
+            format!(
+                "permissions.{PROFILE}.network={{enabled=true,enable_socks5=false,domains={{{}=\"allow\"}}}}",
+                quoted(&address)
+            ),
+        ]
     }
 
     /// Says of the workspace, and of the repository it may be a worktree of, that they are not trusted.
@@ -203,6 +242,7 @@ mod tests {
             codex_home: Path::new("/state/codex"),
             installation: Some("/opt/codex".into()),
             read: &[],
+            loopback: None,
         };
         let shown = |text: String| text.replace(root.to_str().unwrap(), "");
         insta::assert_snapshot!(shown(reach(RunMode::ReadOnly).filesystem()), @r#"{":minimal"="read","/opt/codex"="read","/state/codex/tmp"="read","/repo/.git"="read","/repo/.git/worktrees/tree"="read","/tmp/run-1"="write",":workspace_roots"={"."="read"}}"#);
@@ -224,6 +264,35 @@ mod tests {
         let alternates = root.join("tree/.git/objects/info/alternates");
         fs::write(alternates, format!("{}\nrelative\n", objects.display())).unwrap();
         assert_eq!(git_places(&root.join("tree")), [objects]);
+    }
+
+    #[test]
+    fn commands_have_a_network_only_to_the_one_address_and_no_value_stands_in_the_arguments() {
+        let variables = [("TOKEN".to_owned(), "placeholder-1".to_owned())];
+        let loopback = Loopback {
+            address: ([127, 9, 8, 7], 4711).into(),
+            variables: variables.into(),
+        };
+        let reach = |loopback| Reach {
+            mode: RunMode::ReadOnly,
+            directory: Path::new("/nowhere"),
+            temporary: Path::new("/tmp/run-1"),
+            codex_home: Path::new("/state/codex"),
+            installation: None,
+            read: &[],
+            loopback,
+        };
+        let settings = reach(Some(&loopback)).settings();
+        for expected in [
+            "features.network_proxy=true",
+            r#"permissions.pipeline.network={enabled=true,enable_socks5=false,domains={"127.9.8.7"="allow"}}"#,
+            r#"shell_environment_policy.include_only=["PATH","HOME","LANG","TMPDIR","TOKEN"]"#,
+        ] {
+            assert!(settings.iter().any(|s| s == expected), "{settings:?}");
+        }
+        assert!(!settings.concat().contains("placeholder-1"));
+        let usual = reach(None).settings().concat();
+        assert!(!usual.contains("network") && usual.contains(r#"inherit="core""#));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use pipeline_core::agent::AgentReport;
 use pipeline_core::agent::AgentTask;
 use pipeline_core::agent::AgentWatch;
 use pipeline_core::agent::Confinement;
+use pipeline_core::agent::LoopbackReach;
 use pipeline_core::agent::WorkspaceKind;
 use pipeline_core::process::ProcessSpec;
 use pipeline_core::secret::Redactor;
@@ -47,6 +48,7 @@ use crate::cli::Seen;
 use crate::cli::Totals;
 use crate::cli::Version;
 use crate::cli::Wanted;
+use crate::cli::check_loopback;
 use crate::cli::drive;
 use crate::cli::look_at;
 use crate::cli::report;
@@ -64,7 +66,8 @@ const UNSAID: usize = 16;
 ///
 /// It is talked with through its app-server, or through `codex exec --json` where an installation has none. Its
 /// commands run in its own sandbox under a permission profile made for the run: they see the system, the workspace and
-/// what was named, change only the workspace (and nothing in a read-only task), and have no network. The workspace may
+/// what was named, change only the workspace (and nothing in a read-only task), and have no network; in a task that drives
+/// a plan they reach one address of the loopback through its proxy. The workspace may
 /// be a worktree of the repository, whose git directory they cannot change.
 ///
 /// # Environment
@@ -144,6 +147,7 @@ impl CodexAgent {
         task: &AgentTask,
         watch: &dyn AgentWatch,
     ) -> Result<AgentReport, Error> {
+        check_loopback(task, self.loopback())?;
         let schema = task.schema.as_ref().map(Schema::new).transpose();
         let schema = schema.map_err(Error::Schema)?;
         let images = look_at(&task.images)?;
@@ -229,7 +233,7 @@ impl CodexAgent {
     fn reach<'r>(
         &'r self,
         installation: &Installation,
-        task: &AgentTask,
+        task: &'r AgentTask,
         folders: &'r Folders,
         codex_home: &'r Path,
     ) -> Reach<'r> {
@@ -240,6 +244,7 @@ impl CodexAgent {
             codex_home,
             installation: installation.folder(),
             read: &self.options.read,
+            loopback: task.loopback.as_ref(),
         }
     }
 }
@@ -297,6 +302,7 @@ impl Start<'_> {
             schema: task.schema.as_ref().map(strict::strict),
             session: task.session.as_deref(),
             kept: self.folders.kept,
+            network: task.loopback.is_some(),
         };
         let (say, hear) = mpsc::channel(UNSAID);
         let mut talk = AppServer::new(about, say);
@@ -408,6 +414,11 @@ impl Agent for CodexAgent {
         }
     }
 
+    /// Its proxy lets through one address, whatever the port.
+    fn loopback(&self) -> Option<LoopbackReach> {
+        cfg!(target_os = "linux").then_some(LoopbackReach::Address)
+    }
+
     async fn run(
         &self,
         task: &AgentTask,
@@ -427,7 +438,8 @@ impl CodexAgent {
         task: &AgentTask,
         folders: &Folders,
     ) -> Result<Option<AgentOutcome>, Error> {
-        if self.held_in.initialized() {
+        // Its proxy is another mechanism than what holds in all other tasks.
+        if self.held_in.initialized() && task.loopback.is_none() {
             return Ok(None);
         }
         let home = self.codex_home(folders)?;
@@ -435,7 +447,9 @@ impl CodexAgent {
         let tried = preflight::try_out(&self.options, installation, folders, &reach).await?;
         Ok(match tried {
             Ok(()) => {
-                self.held_in.set(()).ok();
+                if task.loopback.is_none() {
+                    self.held_in.set(()).ok();
+                }
                 None
             }
             Err(detail) => Some(AgentOutcome::SandboxUnavailable { detail }),

@@ -20,6 +20,13 @@ if cat "$2" >/dev/null 2>&1; then echo "a command can read beside its workspace"
 echo confined
 "#;
 
+/// What comes before that where commands have a way to the loopback: a network in which nothing else is.
+///
+/// A version that does not know of its proxy would open all of it.
+const ALONE: &str = r#"
+[ "$(grep : /proc/net/dev | sed "s/ *\([^:]*\):.*/\1/")" = lo ] || { echo "a command has a network beyond the loopback"; exit 0; }
+"#;
+
 /// Tries the sandbox with a folder of its own as the workspace; the inner error says why it does not hold.
 pub(super) async fn try_out(
     options: &CliOptions,
@@ -40,12 +47,16 @@ pub(super) async fn try_out(
         installation: reach.installation.clone(),
         ..*reach
     };
+    let script = match reach.loopback {
+        Some(_) => format!("{ALONE}{SCRIPT}"),
+        None => SCRIPT.to_owned(),
+    };
     let report = ProcessSpec::new(&installation.program, &stage)
         .arg("sandbox")
         .args(reach.settings())
         .args(["-P", PROFILE, "-C"])
         .arg(&stage)
-        .args(["--", "/bin/sh", "-c", SCRIPT, "sh"])
+        .args(["--", "/bin/sh", "-c", &script, "sh"])
         .arg(&stage)
         .arg(&canary)
         .env("PATH", &options.search_path)

@@ -48,6 +48,7 @@ fn talk(recording: &Recording, task: &AgentTask) -> (AgentReport, Vec<Value>) {
         schema: task.schema.as_ref().map(strict::strict),
         session: task.session.as_deref(),
         kept: true,
+        network: false,
     };
     let mut talk = AppServer::new(about, say);
     let mut said: Vec<Value> = lines(&talk.opening());

@@ -204,6 +204,7 @@ pub(crate) fn task() -> AgentTask {
         model: None,
         session: None,
         state_dir: None,
+        loopback: None,
         limits: RunLimits::default(),
     }
 }

@@ -81,6 +81,7 @@ impl Stage {
             model: None,
             session: None,
             state_dir: None,
+            loopback: None,
             limits: RunLimits::default(),
         }
     }

@@ -106,6 +106,7 @@ impl Commands {
             model: None,
             session: None,
             state_dir: None,
+            loopback: None,
             limits: RunLimits::default(),
         }
     }

@@ -228,6 +228,7 @@ fn task(kind: TaskKind, workdir: Option<PathBuf>) -> AgentTask {
         model: None,
         session: None,
         state_dir: None,
+        loopback: None,
         limits: RunLimits {
             deadline: CEILING,
             stall: None,

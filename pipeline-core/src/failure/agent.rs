@@ -98,6 +98,7 @@ impl AgentAnalyzer {
             model: None,
             session: None,
             state_dir: None,
+            loopback: None,
             limits: self.limits,
         }
     }

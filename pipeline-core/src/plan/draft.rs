@@ -277,6 +277,7 @@ impl Drafter {
             images: Vec::new(),
             session: None,
             state_dir: None,
+            loopback: None,
             limits: self.limits,
             model: None,
         };

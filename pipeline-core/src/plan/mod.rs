@@ -9,6 +9,7 @@ mod document;
 mod draft;
 mod files;
 mod fingerprint;
+mod marks;
 mod sync;
 
 pub use self::document::Edit;
@@ -31,6 +32,7 @@ pub use self::files::PlanFiles;
 pub use self::files::Replaced;
 pub use self::fingerprint::Fingerprint;
 pub use self::fingerprint::normal;
+pub use self::marks::Origin;
 pub use self::sync::Action;
 pub use self::sync::Done;
 pub use self::sync::Drift;
@@ -46,6 +48,7 @@ pub use self::sync::Stopped;
 pub use self::sync::SyncOptions;
 pub use self::sync::SyncPlan;
 pub use self::sync::SyncReport;
+pub use self::sync::TakenBack;
 pub use self::sync::Unwatched;
 
 #[cfg(test)]

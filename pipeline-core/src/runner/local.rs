@@ -219,6 +219,7 @@ impl LocalRunner {
             model: request.model.clone(),
             session,
             state_dir,
+            loopback: None,
             limits: request.limits,
         };
         let watch = Watch {

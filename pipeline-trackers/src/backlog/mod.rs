@@ -144,6 +144,17 @@ impl BacklogTracker {
         &self.shared.options.address
     }
 
+    /// Returns the address of the space's API, and the project's number in it.
+    ///
+    /// # Errors
+    /// Any [`TrackerError`]; [`TrackerError::NotFound`] if there is no such project for this account.
+    pub async fn api(&self) -> Result<(url::Url, u64), TrackerError> {
+        Ok((
+            self.shared.options.address.api(),
+            self.read_project().await?.id,
+        ))
+    }
+
     /// Returns the status a person means by one of the project's names, or by its number after `#`.
     ///
     /// # Errors

@@ -3,13 +3,16 @@
 use hyper::HeaderMap;
 use hyper::Uri;
 use pipeline_core::tracker::Dialect;
+use serde_json::Map;
 use serde_json::Value;
 use url::form_urlencoded;
 
 use super::Shared;
 use super::TokenPlace;
 use super::log::Refusal;
+use super::planned::Pairs;
 use super::rules::Rule;
+use super::rules::plain;
 
 /// Headers that change what a call means, or who makes it.
 const MEANINGFUL: &[&str] = &[
@@ -46,20 +49,18 @@ pub(super) struct Allowed<'r> {
     pub(super) query: Vec<(String, String)>,
 }
 
-/// Checks everything but the body.
-pub(super) fn head<'r>(
-    shared: &'r Shared,
-    method: &str,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<Allowed<'r>, Refusal> {
-    if uri.scheme().is_some() || uri.authority().is_some() {
-        return Err(Refusal::Address);
-    }
+/// A call of the run itself: it named this broker and showed the placeholder.
+#[derive(Debug)]
+pub(super) struct Ours {
+    /// The query without the placeholder.
+    query: Vec<(String, String)>,
+}
+
+/// Tells the run's own calls from everybody else's.
+pub(super) fn caller(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Result<Ours, Refusal> {
     let mut hosts = headers.get_all("host").iter();
     let host = hosts.next().and_then(|h| h.to_str().ok());
-    let named = host == Some(shared.host.as_str())
-        || host.and_then(|h| h.strip_prefix("localhost")) == shared.host.strip_prefix("127.0.0.1");
+    let named = host.is_some_and(|host| shared.hosts.iter().any(|ours| ours == host));
     if !named || hosts.next().is_some() || headers.contains_key("origin") {
         return Err(Refusal::Host);
     }
@@ -68,6 +69,21 @@ pub(super) fn head<'r>(
             .into_owned()
             .collect();
     let query = placeholder(shared, headers, query)?;
+    Ok(Ours { query })
+}
+
+/// Checks everything else but the body.
+pub(super) fn head<'r>(
+    shared: &'r Shared,
+    ours: Ours,
+    method: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Allowed<'r>, Refusal> {
+    if uri.scheme().is_some() || uri.authority().is_some() {
+        return Err(Refusal::Address);
+    }
+    let query = ours.query;
     if headers.keys().any(|name| is_meaningful(name.as_str())) {
         return Err(Refusal::Header);
     }
@@ -141,16 +157,41 @@ fn below<'p>(project: &str, path: &'p str) -> Option<&'p str> {
     rest.split('/').all(plain).then_some(below)
 }
 
-/// Reads a body, keeps to the fields that are named, and makes its texts harmless; written anew, so that nothing the
-/// tracker might read differently is passed on.
+/// The fields of a body that may be sent on, written anew, so that nothing the tracker might read differently is passed on.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// The fields by themselves.
+    pub(super) pairs: Pairs,
+    /// The body, where it is JSON and nothing of it is to be changed.
+    json: Option<Map<String, Value>>,
+}
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+impl Content {
+    /// Says that the fields were changed.
+    pub(super) fn changed(&mut self) {
+        self.json = None;
+    }
+
+    pub(super) fn encoded(self) -> (&'static str, Vec<u8>) {
+        if let Some(fields) = self.json {
+            return (JSON, Value::Object(fields).to_string().into_bytes());
+        }
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(&self.pairs);
+        (FORM, form.finish().into_bytes())
+    }
+}
+
+/// Reads a body, keeps to the fields that are named, and makes its texts harmless.
 pub(super) fn body(
     rule: &Rule,
     dialect: &dyn Dialect,
     kind: Option<&str>,
     bytes: &[u8],
-) -> Result<(&'static str, Vec<u8>), Refusal> {
-    const JSON: &str = "application/json";
-    const FORM: &str = "application/x-www-form-urlencoded";
+) -> Result<Content, Refusal> {
     let kind = kind.unwrap_or_default();
     let kind = kind
         .split(';')
@@ -158,28 +199,18 @@ pub(super) fn body(
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    let harmless = |name: &str, text: &str| {
-        let name = name.strip_suffix("[]").unwrap_or(name);
-        if TEXTS.contains(&name) {
-            dialect.neutralise(text)
+    let harmless = |name: &str, text: String| {
+        if TEXTS.contains(&plain(name)) {
+            dialect.neutralise(&text)
         } else {
-            text.to_owned()
+            text
         }
     };
-    match kind.as_str() {
+    let (pairs, json) = match kind.as_str() {
         JSON => {
             let Ok(Value::Object(mut fields)) = serde_json::from_slice(bytes) else {
                 return Err(Refusal::Body);
             };
-            let mut pairs = Vec::new();
-            for (name, value) in &fields {
-                for value in flat(value).ok_or(Refusal::Body)? {
-                    pairs.push((name.clone(), value));
-                }
-            }
-            if !rule.allows(&pairs) {
-                return Err(Refusal::Body);
-            }
             for (name, value) in &mut fields {
                 // A list of texts may be joined by whoever reads it.
                 let values = match value {
@@ -188,24 +219,34 @@ pub(super) fn body(
                 };
                 for value in values {
                     if let Value::String(text) = value {
-                        *text = harmless(name, text);
+                        *text = harmless(name, std::mem::take(text));
                     }
                 }
             }
-            Ok((JSON, Value::Object(fields).to_string().into_bytes()))
+            let mut pairs = Vec::new();
+            for (name, value) in &fields {
+                let list = if value.is_array() { "[]" } else { "" };
+                for value in flat(value).ok_or(Refusal::Body)? {
+                    pairs.push((format!("{name}{list}"), value));
+                }
+            }
+            (pairs, Some(fields))
         }
         FORM => {
-            let pairs: Vec<(String, String)> = form_urlencoded::parse(bytes).into_owned().collect();
-            if !rule.allows(&pairs) {
-                return Err(Refusal::Body);
-            }
-            let mut form = form_urlencoded::Serializer::new(String::new());
-            for (name, value) in &pairs {
-                form.append_pair(name, &harmless(name, value));
-            }
-            Ok((FORM, form.finish().into_bytes()))
+            let pairs = form_urlencoded::parse(bytes).into_owned();
+            let pairs = pairs.map(|(name, value)| {
+                let value = harmless(&name, value);
+                (name, value)
+            });
+            (pairs.collect(), None)
         }
-        _ => Err(Refusal::Body),
+        _ => return Err(Refusal::Body),
+    };
+    // A fixed value is no text, and so it is still what was sent.
+    if rule.allows(&pairs) {
+        Ok(Content { pairs, json })
+    } else {
+        Err(Refusal::Body)
     }
 }
 

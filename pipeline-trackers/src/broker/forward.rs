@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use http_body_util::Full;
 use http_body_util::Limited;
+use hyper::HeaderMap;
 use hyper::Request;
 use hyper::Response;
 use hyper::body::Body as _;
@@ -17,9 +18,11 @@ use super::Shared;
 use super::TokenPlace;
 use super::check;
 use super::check::Allowed;
+use super::check::Content;
 use super::log::Call;
 use super::log::Refusal;
 use super::log::shown;
+use super::rules::Rule;
 
 /// How long a client may take to send its body.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
@@ -74,36 +77,25 @@ async fn call(shared: &Shared, request: Request<Incoming>) -> Result<Answer, Ref
     if Instant::now() >= shared.ends {
         return Err(Refusal::Expired);
     }
+    let (head, body) = request.into_parts();
+    // Whoever has not shown the placeholder uses up nothing of what the run may do.
+    let ours = check::caller(shared, &head.uri, &head.headers)?;
     if !shared.calls().admit(limits.calls) {
         return Err(Refusal::TooMany);
     }
-    let (head, body) = request.into_parts();
-    let allowed = check::head(shared, head.method.as_str(), &head.uri, &head.headers)?;
+    let allowed = check::head(shared, ours, head.method.as_str(), &head.uri, &head.headers)?;
+    let mut claim = None;
     let body = if allowed.rule.writes() {
-        if body.size_hint().lower() > limits.request_bytes as u64 {
-            return Err(Refusal::TooLarge);
-        }
-        let read = tokio::time::timeout(
-            BODY_WITHIN,
-            Limited::new(body, limits.request_bytes).collect(),
-        );
-        let Ok(Ok(read)) = read.await else {
-            return Err(Refusal::TooLarge);
-        };
-        let kind = head
-            .headers
-            .get("content-type")
-            .and_then(|k| k.to_str().ok());
-        let body = check::body(
-            allowed.rule,
-            &*shared.options.dialect,
-            kind,
-            &read.to_bytes(),
-        )?;
+        let mut content = content(shared, allowed.rule, &head.headers, body).await?;
         if !shared.calls().admit_write(limits.writes) {
             return Err(Refusal::TooMany);
         }
-        Some(body)
+        if let Some(mut ledger) = shared.ledger() {
+            let dialect = &*shared.options.dialect;
+            claim = ledger.admit(allowed.rule, &mut content.pairs, dialect)?;
+            content.changed();
+        }
+        Some(content.encoded())
     } else if body.size_hint().upper() == Some(0) {
         None
     } else {
@@ -111,10 +103,35 @@ async fn call(shared: &Shared, request: Request<Incoming>) -> Result<Answer, Ref
     };
     // What is under way when the time is over is broken off.
     let sent = send(shared, head.method.as_str(), &allowed, body);
-    match tokio::time::timeout_at(shared.ends, sent).await {
+    let answer = match tokio::time::timeout_at(shared.ends, sent).await {
         Ok(answer) => answer,
         Err(_) => Err(Refusal::Expired),
+    };
+    if let (Some(claim), Some(mut ledger)) = (claim, shared.ledger()) {
+        // Where no answer came the issue may have been made.
+        let refused = answer.as_ref().is_ok_and(|a| a.status().is_client_error());
+        ledger.settle(&claim, refused);
     }
+    answer
+}
+
+/// Reads a body within its limits.
+async fn content(
+    shared: &Shared,
+    rule: &Rule,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Content, Refusal> {
+    let most = shared.options.limits.request_bytes;
+    if body.size_hint().lower() > most as u64 {
+        return Err(Refusal::TooLarge);
+    }
+    let read = tokio::time::timeout(BODY_WITHIN, Limited::new(body, most).collect());
+    let Ok(Ok(read)) = read.await else {
+        return Err(Refusal::TooLarge);
+    };
+    let kind = headers.get("content-type").and_then(|k| k.to_str().ok());
+    check::body(rule, &*shared.options.dialect, kind, &read.to_bytes())
 }
 
 async fn send(
@@ -182,6 +199,11 @@ async fn send(
     }
     if shared.redactor.finds(&String::from_utf8_lossy(&bytes)) {
         return Err(Refusal::Answer);
+    }
+    if let (Some(named), Some(mut ledger)) = (allowed.rule.tells(), shared.ledger())
+        && response.status().is_success()
+    {
+        ledger.learn(named, &bytes);
     }
     let bytes = check::without_credentials(&bytes).unwrap_or(bytes);
     let mut answer = Response::new(Full::new(Bytes::from(bytes)));

@@ -8,6 +8,8 @@ use serde::Serialize;
 const LONGEST: usize = 200;
 /// Calls that are kept; what comes after is only counted.
 const KEPT: usize = 10_000;
+/// Calls without the placeholder that are kept: they must not push out those of the run.
+const STRANGERS_KEPT: u64 = 100;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,6 +33,10 @@ pub enum Refusal {
     Expired,
     /// The run's placeholder is missing or wrong.
     Placeholder,
+    /// It would make what is not in the plan, or in another phase than the run's.
+    NotPlanned,
+    /// The item has its issue.
+    AlreadyMade,
     /// It was meant for another host, or came from a web page.
     Host,
     /// The address is absolute, encoded, or otherwise not plainly a path below the project's.
@@ -59,7 +65,13 @@ impl Refusal {
     pub const fn status(self) -> u16 {
         match self {
             Self::Placeholder => 401,
-            Self::Expired | Self::Host | Self::NotNamed | Self::Parameter | Self::Header => 403,
+            Self::Expired
+            | Self::Host
+            | Self::NotNamed
+            | Self::NotPlanned
+            | Self::Parameter
+            | Self::Header => 403,
+            Self::AlreadyMade => 409,
             Self::Address | Self::Malformed => 400,
             Self::Body => 422,
             Self::TooLarge => 413,
@@ -69,11 +81,20 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Returns whether whoever called has not shown the run's placeholder.
+    const fn is_of_a_stranger(self) -> bool {
+        matches!(self, Self::Placeholder | Self::Host | Self::Malformed)
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Expired => "this run's time is over",
             Self::Placeholder => "send the token variable's value as it is, where the tracker expects its token",
+            Self::NotPlanned => "only the items of the plan, in the phases of this run, with their own labels and milestone: give the title or the marks of an item as they stand in the list of items",
+            Self::AlreadyMade => "this item has its issue, or may have it: go on with the next one",
             Self::Host => "only calls from this run to the address variable's host are answered",
             Self::Address => "the path must be the address variable's value and plain segments behind it, without encoding",
             Self::NotNamed => "this method and path are not among those this run may use",
@@ -88,17 +109,61 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// How much of its limits a run has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Used {
+    /// Calls with the run's placeholder, refused ones included.
+    pub calls: u64,
+    /// Most of them that may be.
+    pub most_calls: u64,
+    /// Calls that write.
+    pub writes: u64,
+    /// Most of them that may be.
+    pub most_writes: u64,
+    /// Calls without the placeholder: refused, and counted against no limit.
+    pub strangers: u64,
+}
+
+impl fmt::Display for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            calls,
+            most_calls,
+            writes,
+            most_writes,
+            strangers,
+        } = self;
+        write!(
+            f,
+            "{calls} of {most_calls} calls used, {writes} of {most_writes} that write; {strangers} without the placeholder, \
+             refused and not counted"
+        )
+    }
+}
+
 /// All calls of a run.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     all: Vec<Call>,
     count: u64,
     writes: u64,
+    strangers: u64,
 }
 
 impl Calls {
     pub(super) fn all(&self) -> &[Call] {
         &self.all
+    }
+
+    /// Returns how much is used of these limits.
+    pub(super) fn used(&self, most_calls: u64, most_writes: u64) -> Used {
+        Used {
+            calls: self.count.min(most_calls),
+            most_calls,
+            writes: self.writes.min(most_writes),
+            most_writes,
+            strangers: self.strangers,
+        }
     }
 
     /// Counts one more call; `false` if it is one too many.
@@ -114,8 +179,11 @@ impl Calls {
     }
 
     pub(super) fn push(&mut self, call: Call) {
-        tracing::info!(method = %call.method, path = %call.path, status = call.status, refused = ?call.refused, "a call through the broker");
-        if self.all.len() < KEPT {
+        let stranger = call.refused.is_some_and(Refusal::is_of_a_stranger);
+        self.strangers += u64::from(stranger);
+        let (counted, writes) = (self.count, self.writes);
+        tracing::info!(method = %call.method, path = %call.path, status = call.status, refused = ?call.refused, counted, writes, "a call through the broker");
+        if self.all.len() < KEPT && !(stranger && self.strangers > STRANGERS_KEPT) {
             self.all.push(call);
         }
     }

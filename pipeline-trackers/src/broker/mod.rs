@@ -8,19 +8,22 @@
 //! - It listens on the loopback address only, and answers only to who knows the run's placeholder.
 //! - Only named methods and paths, below the project's own address, with named parameters and fields. A path is compared as it
 //!   was sent: nothing is decoded, so nothing can be hidden by encoding.
+//! - Where the run's [`PlannedIssues`] are known, only these are made, each of them once, with the lines that tie it to its item.
 //! - Text in a body is [neutralised](pipeline_core::tracker::Dialect::neutralise) as any text an agent wrote.
-//! - The number of calls, of writes, and the size of a body either way are limited. It ends with its run.
+//! - The number of calls, of writes, and the size of a body either way are limited; a call without the placeholder is refused
+//!   before it counts. It ends with its run.
 //! - No redirect is followed. An answer that holds the token is withheld, and other credentials are taken out of answers.
 //! - Every call is in the [log](Broker::calls), refused ones with the reason, without query, headers or body.
 
 mod check;
+mod door;
 mod forward;
 mod log;
+mod planned;
 mod rules;
 
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -35,14 +38,17 @@ use pipeline_core::random;
 use pipeline_core::secret::Redactor;
 use pipeline_core::secret::Secret;
 use pipeline_core::tracker::Dialect;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::Url;
 
+pub use self::door::Door;
 pub use self::log::Call;
 pub use self::log::Refusal;
+pub use self::log::Used;
+use self::planned::Ledger;
+pub use self::planned::PlannedIssues;
 pub use self::rules::BrokerRules;
 pub use self::rules::Rule;
 use crate::http::ConnectionOptions;
@@ -68,7 +74,7 @@ pub enum TokenPlace {
 /// How much one run may do.
 #[derive(Debug, Clone, Copy)]
 pub struct BrokerLimits {
-    /// Most calls, refused ones included.
+    /// Most calls with the run's placeholder, refused ones included. Others are refused before they count.
     pub calls: u64,
     /// Most calls that write.
     pub writes: u64,
@@ -109,6 +115,12 @@ pub struct BrokerOptions {
     pub dialect: Arc<dyn Dialect>,
     /// How it is reached.
     pub connection: ConnectionOptions,
+    /// Where the broker itself is reached.
+    pub door: Door,
+    /// Under which port a sandbox shows it, if not under its own.
+    pub seen_as: Option<SocketAddr>,
+    /// The issues that may be made, each of them once; `None` = whatever the rules let through.
+    pub planned: Option<PlannedIssues>,
 }
 
 /// Why there is no broker.
@@ -132,14 +144,14 @@ pub enum BrokerError {
 /// A broker that serves until it is stopped, dropped or too old.
 pub struct Broker {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     serving: JoinHandle<()>,
 }
 
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Broker")
-            .field("address", &self.address)
+            .field("seen_as", &self.shared.seen_as)
             .finish_non_exhaustive()
     }
 }
@@ -149,9 +161,13 @@ struct Shared {
     client: reqwest::Client,
     redactor: Redactor,
     placeholder: String,
-    host: String,
+    /// What callers may call it.
+    hosts: Vec<String>,
+    /// How callers see it.
+    seen_as: SocketAddr,
     ends: Instant,
     calls: Mutex<log::Calls>,
+    ledger: Option<Mutex<Ledger>>,
 }
 
 impl Broker {
@@ -176,22 +192,31 @@ impl Broker {
         }
         let client = options.connection.build(upstream.scheme() == "https");
         let client = client.map_err(BrokerError::Connection)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.map_err(BrokerError::Listen)?;
-        let address = listener.local_addr().map_err(BrokerError::Listen)?;
+        let listener = options.door.open().await.map_err(BrokerError::Listen)?;
+        let own = listener.address().map_err(BrokerError::Listen)?;
+        let seen_as = options
+            .seen_as
+            .or(own)
+            .ok_or(why("a socket without a port needs one to be seen as"))?;
         let shared = Arc::new(Shared {
             redactor: Redactor::new([&options.token]),
             client,
             placeholder: format!("placeholder-{}", random::nonce()),
-            host: address.to_string(),
+            hosts: own
+                .into_iter()
+                .chain([seen_as])
+                .flat_map(door::names)
+                .collect(),
+            seen_as,
             ends: Instant::now() + options.limits.lifetime.min(LONGEST_LIFE),
             calls: Mutex::default(),
+            ledger: options.planned.clone().map(|p| Mutex::new(Ledger::new(p))),
             options,
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
             shared,
-            address,
+            address: own,
             serving,
         })
     }
@@ -203,8 +228,18 @@ impl Broker {
     #[must_use]
     pub fn url(&self) -> Url {
         let path = self.shared.options.upstream.path();
-        let text = format!("http://{}{}", self.address, path.trim_end_matches('/'));
+        let text = format!(
+            "http://{}{}",
+            self.shared.seen_as,
+            path.trim_end_matches('/')
+        );
         Url::parse(&text).expect("an address, a port and a path make a URL")
+    }
+
+    /// Returns where it is on this machine; `None` behind a socket.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Returns what stands in for the token: worthless anywhere else, and here after this run.
@@ -217,6 +252,13 @@ impl Broker {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.shared.calls().all().to_vec()
+    }
+
+    /// Returns how much of its limits the run has used so far.
+    #[must_use]
+    pub fn used(&self) -> Used {
+        let limits = self.shared.options.limits;
+        self.shared.calls().used(limits.calls, limits.writes)
     }
 
     /// Ends it; calls that are under way are broken off.
@@ -241,9 +283,14 @@ impl Shared {
     fn calls(&self) -> std::sync::MutexGuard<'_, log::Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn ledger(&self) -> Option<std::sync::MutexGuard<'_, Ledger>> {
+        let ledger = self.ledger.as_ref()?.lock();
+        Some(ledger.unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: door::Listener, shared: Arc<Shared>) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     // Ends with this task, and so with the broker.
     let mut connections = tokio::task::JoinSet::new();
@@ -252,7 +299,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             return;
         };
         while connections.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok(stream) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };

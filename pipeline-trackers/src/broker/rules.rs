@@ -18,7 +18,51 @@ pub struct Rule {
     names: BTreeSet<String>,
     /// Names that must be there, with this value only.
     fixed: BTreeMap<String, String>,
+    makes: Option<Makes>,
+    lists: Option<Named>,
 }
+
+/// What a call makes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Makes {
+    /// An issue, with these fields.
+    Issue(&'static Fields),
+    /// What issues are sorted by, under the name in this field.
+    Name(Named, &'static str),
+}
+
+/// What issues are sorted by, in a plan's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Named {
+    Label,
+    Milestone,
+}
+
+/// The fields of an issue that a plan decides.
+#[derive(Debug)]
+pub(super) struct Fields {
+    pub(super) title: &'static str,
+    pub(super) text: &'static str,
+    pub(super) labels: &'static str,
+    /// Labels stand by their names, and not by their numbers.
+    pub(super) labels_by_name: bool,
+    pub(super) milestone: &'static str,
+}
+
+const GITLAB: Fields = Fields {
+    title: "title",
+    text: "description",
+    labels: "labels",
+    labels_by_name: true,
+    milestone: "milestone_id",
+};
+const BACKLOG: Fields = Fields {
+    title: "summary",
+    text: "description",
+    labels: "categoryId",
+    labels_by_name: false,
+    milestone: "milestoneId",
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
@@ -64,6 +108,30 @@ impl Rule {
             segments: segments.collect(),
             names: BTreeSet::new(),
             fixed: BTreeMap::new(),
+            makes: None,
+            lists: None,
+        }
+    }
+
+    const fn making(mut self, what: Makes) -> Self {
+        self.makes = Some(what);
+        self
+    }
+
+    const fn listing(mut self, what: Named) -> Self {
+        self.lists = Some(what);
+        self
+    }
+
+    pub(super) const fn makes(&self) -> Option<Makes> {
+        self.makes
+    }
+
+    /// Returns what an answer tells the numbers of: of what is listed, or was made.
+    pub(super) const fn tells(&self) -> Option<Named> {
+        match (self.lists, self.makes) {
+            (Some(named), _) | (None, Some(Makes::Name(named, _))) => Some(named),
+            (None, _) => None,
         }
     }
 
@@ -100,9 +168,6 @@ impl Rule {
 
     /// Returns whether names and values are among those that are let through.
     pub(super) fn allows(&self, pairs: &[(String, String)]) -> bool {
-        fn plain(name: &str) -> &str {
-            name.strip_suffix("[]").unwrap_or(name)
-        }
         let named = pairs.iter().all(|(name, value)| {
             let name = plain(name);
             self.names.contains(name) && self.fixed.get(name).is_none_or(|only| only == value)
@@ -110,6 +175,11 @@ impl Rule {
         let is_there = |name: &String| pairs.iter().any(|(n, _)| plain(n) == name);
         named && self.fixed.keys().all(is_there)
     }
+}
+
+/// Returns the name of a parameter or field, of which there may be several.
+pub(super) fn plain(name: &str) -> &str {
+    name.strip_suffix("[]").unwrap_or(name)
 }
 
 impl BrokerRules {
@@ -139,24 +209,27 @@ impl BrokerRules {
                 "created_after",
             ]),
             Rule::new("GET", "issues/{number}"),
-            Rule::new("POST", "issues").with(&[
-                "title",
-                "description",
-                "labels",
-                "milestone_id",
-                "issue_type",
-                "weight",
-                "due_date",
-            ]),
-            list("labels").with(&["search"]),
-            Rule::new("POST", "labels").with(&["name", "color", "description"]),
-            list("milestones").with(&["state", "title", "search", "iids"]),
-            Rule::new("POST", "milestones").with(&[
-                "title",
-                "description",
-                "due_date",
-                "start_date",
-            ]),
+            Rule::new("POST", "issues")
+                .with(&[
+                    "title",
+                    "description",
+                    "labels",
+                    "milestone_id",
+                    "issue_type",
+                    "weight",
+                    "due_date",
+                ])
+                .making(Makes::Issue(&GITLAB)),
+            list("labels").with(&["search"]).listing(Named::Label),
+            Rule::new("POST", "labels")
+                .with(&["name", "color", "description"])
+                .making(Makes::Name(Named::Label, "name")),
+            list("milestones")
+                .with(&["state", "title", "search", "iids"])
+                .listing(Named::Milestone),
+            Rule::new("POST", "milestones")
+                .with(&["title", "description", "due_date", "start_date"])
+                .making(Makes::Name(Named::Milestone, "title")),
         ])
     }
 
@@ -168,8 +241,8 @@ impl BrokerRules {
         Self::new([
             Rule::new("GET", &below("")),
             Rule::new("GET", &below("issueTypes")),
-            Rule::new("GET", &below("categories")),
-            Rule::new("GET", &below("versions")),
+            Rule::new("GET", &below("categories")).listing(Named::Label),
+            Rule::new("GET", &below("versions")).listing(Named::Milestone),
             Rule::new("GET", &below("statuses")),
             Rule::new("GET", "priorities"),
             Rule::new("GET", "issues")
@@ -187,25 +260,27 @@ impl BrokerRules {
                     "updatedSince",
                 ]),
             Rule::new("GET", &format!("issues/{{key:{project}}}")),
-            Rule::new("POST", "issues").fixed("projectId", id).with(&[
-                "summary",
-                "description",
-                "issueTypeId",
-                "priorityId",
-                "categoryId",
-                "milestoneId",
-                "versionId",
-                "startDate",
-                "dueDate",
-                "estimatedHours",
-            ]),
-            Rule::new("POST", &below("categories")).with(&["name"]),
-            Rule::new("POST", &below("versions")).with(&[
-                "name",
-                "description",
-                "startDate",
-                "releaseDueDate",
-            ]),
+            Rule::new("POST", "issues")
+                .fixed("projectId", id)
+                .with(&[
+                    "summary",
+                    "description",
+                    "issueTypeId",
+                    "priorityId",
+                    "categoryId",
+                    "milestoneId",
+                    "versionId",
+                    "startDate",
+                    "dueDate",
+                    "estimatedHours",
+                ])
+                .making(Makes::Issue(&BACKLOG)),
+            Rule::new("POST", &below("categories"))
+                .with(&["name"])
+                .making(Makes::Name(Named::Label, "name")),
+            Rule::new("POST", &below("versions"))
+                .with(&["name", "description", "startDate", "releaseDueDate"])
+                .making(Makes::Name(Named::Milestone, "name")),
         ])
     }
 

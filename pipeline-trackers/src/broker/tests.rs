@@ -14,6 +14,9 @@ use crate::fake::FakeServer;
 use crate::fake::FakeService;
 use crate::fake::TooMany;
 
+#[path = "tests/planned.rs"]
+mod planned;
+
 const TOKEN: &str = "glpat-canary-0123456789";
 const PROJECT: &str = "/api/v4/projects/group%2Fshop";
 
@@ -92,6 +95,9 @@ impl World {
             },
             dialect: Arc::new(Commands),
             connection: ConnectionOptions::default(),
+            door: Door::default(),
+            seen_as: None,
+            planned: None,
         };
         change(&mut options);
         let broker = Broker::start(options).await.unwrap();
@@ -104,7 +110,9 @@ impl World {
 
     /// Sends bytes as they are and returns the status and the body.
     async fn raw(&self, bytes: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.broker.address).await.unwrap();
+        let mut stream = TcpStream::connect(self.broker.shared.seen_as)
+            .await
+            .unwrap();
         stream.write_all(bytes.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut answer = String::new();
@@ -120,7 +128,7 @@ impl World {
     /// Sends a well-formed request with the placeholder.
     async fn ask(&self, method: &str, target: &str, headers: &str, body: &str) -> (u16, String) {
         let token = self.broker.placeholder();
-        let host = self.broker.address;
+        let host = self.broker.shared.seen_as;
         let length = if body.is_empty() {
             String::new()
         } else {
@@ -197,7 +205,10 @@ async fn a_named_call_gets_the_token_and_the_tracker_s_answer() {
 #[tokio::test]
 async fn the_placeholder_is_taken_wherever_a_client_puts_its_token() {
     let world = World::new().await;
-    let (host, token) = (world.broker.address, world.broker.placeholder().to_owned());
+    let (host, token) = (
+        world.broker.shared.seen_as,
+        world.broker.placeholder().to_owned(),
+    );
     let target = format!("{PROJECT}/issues");
     for (target, header) in [
         (target.clone(), format!("authorization: Bearer {token}\r\n")),
@@ -339,7 +350,10 @@ async fn other_methods_places_parameters_and_hosts_are_refused() {
 #[tokio::test]
 async fn injected_headers_never_reach_the_tracker() {
     let world = World::new().await;
-    let (host, token) = (world.broker.address, world.broker.placeholder().to_owned());
+    let (host, token) = (
+        world.broker.shared.seen_as,
+        world.broker.placeholder().to_owned(),
+    );
     // A bare line feed in a value, a folded line, two lengths, a length beside chunks.
     for bytes in [
         format!(
@@ -444,12 +458,54 @@ async fn too_many_calls_and_writes_are_refused() {
 }
 
 #[tokio::test]
+async fn nobody_without_the_placeholder_uses_up_what_the_run_may_do() {
+    let world = World::with(|o| (o.limits.calls, o.limits.writes) = (3, 1)).await;
+    let host = world.broker.shared.seen_as;
+    for at in 0..150 {
+        // No token, a wrong one, another host's, a body that would write.
+        let head = match at % 4 {
+            0 => format!("GET {PROJECT}/issues HTTP/1.1\r\nhost: {host}\r\n"),
+            1 => format!("GET {PROJECT}/issues HTTP/1.1\r\nhost: {host}\r\nprivate-token: x\r\n"),
+            2 => format!("GET {PROJECT}/issues HTTP/1.1\r\nhost: attacker.example\r\n"),
+            _ => format!("POST {PROJECT}/issues HTTP/1.1\r\nhost: {host}\r\ncontent-length: 2\r\n"),
+        };
+        world
+            .raw(&format!("{head}connection: close\r\n\r\n{{}}"))
+            .await;
+    }
+    let calls = world.broker.calls();
+    assert!(
+        calls
+            .iter()
+            .all(|call| matches!(call.refused, Some(Refusal::Placeholder | Refusal::Host)))
+    );
+    assert_eq!(
+        calls.len(),
+        100,
+        "strangers fill no more of the log than this"
+    );
+    assert_eq!(world.post("/issues", JSON, r#"{"title":"a"}"#).await.0, 201);
+    assert_eq!(world.get("/issues").await.0, 201);
+    assert_eq!(world.get("/members").await.0, 403);
+    assert_eq!(world.get("/issues").await.0, 429);
+    assert_eq!(
+        world.broker.used().to_string(),
+        "3 of 3 calls used, 1 of 1 that write; 150 without the placeholder, refused and not counted"
+    );
+    assert_eq!(
+        world.broker.calls().len(),
+        104,
+        "the run's own calls are all there"
+    );
+}
+
+#[tokio::test]
 async fn after_its_time_it_refuses_and_after_its_run_it_is_gone() {
     let world = World::with(|o| o.limits.lifetime = Duration::ZERO).await;
     assert_eq!(world.get("/issues").await.0, 403);
     assert_eq!(world.last(), Some(Refusal::Expired));
     let world = World::new().await;
-    let address = world.broker.address;
+    let address = world.broker.shared.seen_as;
     let calls = world.broker.stop().await;
     assert_eq!(calls, []);
     assert!(TcpStream::connect(address).await.is_err());
@@ -466,6 +522,9 @@ async fn on_backlog_the_key_stands_in_the_query_and_only_one_project_is_named() 
         limits: BrokerLimits::default(),
         dialect: Arc::new(PlainDialect),
         connection: ConnectionOptions::default(),
+        door: Door::default(),
+        seen_as: None,
+        planned: None,
     };
     let world = World {
         broker: Broker::start(options).await.unwrap(),
@@ -473,7 +532,7 @@ async fn on_backlog_the_key_stands_in_the_query_and_only_one_project_is_named() 
     };
     let token = world.broker.placeholder().to_owned();
     let ask = async |method: &str, path: &str, body: &str| {
-        let host = world.broker.address;
+        let host = world.broker.shared.seen_as;
         let kind = "content-type: application/x-www-form-urlencoded";
         let length = body.len();
         let text = format!(
@@ -555,4 +614,55 @@ async fn an_address_that_is_not_safe_is_refused() {
         );
         drop(upstream);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_broker_with_an_address_of_its_own_is_at_no_other() {
+    let world = World::with(|o| o.door = Door::OwnAddress).await;
+    let seen_as = world.broker.shared.seen_as;
+    assert!(seen_as.ip().is_loopback() && seen_as.ip() != std::net::Ipv4Addr::LOCALHOST);
+    assert_eq!(world.get("/issues").await.0, 201);
+    let usual = (std::net::Ipv4Addr::LOCALHOST, seen_as.port());
+    assert!(TcpStream::connect(usual).await.is_err());
+}
+
+#[tokio::test]
+async fn behind_a_socket_it_answers_to_the_port_it_is_seen_as() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broker");
+    let seen_as = SocketAddr::from(([127, 0, 0, 1], 3128));
+    let world = World::with(|o| {
+        o.door = Door::Socket(path.clone());
+        o.seen_as = Some(seen_as);
+    })
+    .await;
+    assert_eq!(
+        world.broker.url().as_str(),
+        format!("http://127.0.0.1:3128{PROJECT}")
+    );
+    let token = world.broker.placeholder();
+    for (host, expected) in [
+        ("127.0.0.1:3128", "HTTP/1.1 201"),
+        ("localhost:3128", "HTTP/1.1 201"),
+        ("127.0.0.1:1", "HTTP/1.1 403"),
+    ] {
+        let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        let text = format!(
+            "GET {PROJECT}/issues HTTP/1.1\r\nhost: {host}\r\nprivate-token: {token}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(expected), "{host}: {answer}");
+    }
+    let nameless = BrokerOptions {
+        door: Door::Socket(folder.path().join("other")),
+        seen_as: None,
+        ..world.broker.shared.options.clone()
+    };
+    assert!(matches!(
+        Broker::start(nameless).await,
+        Err(BrokerError::Address { .. })
+    ));
 }

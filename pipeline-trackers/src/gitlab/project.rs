@@ -139,6 +139,21 @@ impl Labels {
 }
 
 impl GitLabTracker {
+    /// Returns the address of the project in the instance's API, by its number.
+    ///
+    /// # Errors
+    /// Any [`TrackerError`]; [`TrackerError::NotFound`] if there is no such project for this account.
+    pub async fn api(&self) -> Result<url::Url, TrackerError> {
+        let found = self.found().await?;
+        let mut address = self.options.origin();
+        if let Ok(mut path) = address.path_segments_mut() {
+            let id = found.id.to_string();
+            path.clear().extend(&found.root);
+            path.extend(["api", "v4", "projects", &id]);
+        }
+        Ok(address)
+    }
+
     /// Finds the project: under which part of its address the instance lies, and its number, which stays when it moves.
     pub(super) async fn found(&self) -> Result<&Found, TrackerError> {
         self.place.found.get_or_try_init(|| self.find()).await

@@ -12,6 +12,7 @@ use pipeline_trackers::broker::Broker;
 use pipeline_trackers::broker::BrokerLimits;
 use pipeline_trackers::broker::BrokerOptions;
 use pipeline_trackers::broker::BrokerRules;
+use pipeline_trackers::broker::Door;
 use pipeline_trackers::broker::TokenPlace;
 use pipeline_trackers::fake::FakeAnswer;
 use pipeline_trackers::fake::FakeRequest;
@@ -127,6 +128,9 @@ async fn a_hostile_agent_finds_the_token_nowhere_in_its_process() {
         limits: BrokerLimits::default(),
         dialect: Arc::new(PlainDialect),
         connection: ConnectionOptions::default(),
+        door: Door::default(),
+        seen_as: None,
+        planned: None,
     })
     .await
     .unwrap();

@@ -167,8 +167,7 @@ async fn on_the_local_tracker() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_backlog() {
+fn backlog() -> (FakeServer<FakeBacklog>, Arc<dyn Tracker>) {
     let start = Timestamp::parse("2026-03-02T01:00:00Z").unwrap();
     let clock = Arc::new(ScriptedClock::jumping(start));
     let fake = FakeBacklog::new(Arc::clone(&clock) as Arc<dyn Clock>);
@@ -177,22 +176,11 @@ async fn on_backlog() {
     let options = BacklogOptions::new(address, BacklogCredential::ApiKey(Secret::new(KEY)))
         .connection(ConnectionOptions::default().seed(1))
         .clock(clock);
-    let tracker: Arc<dyn Tracker> = Arc::new(BacklogTracker::new(options).unwrap());
-    let writes = || server.log().count(|r| r.is_write());
-    // A request per issue, category and milestone, and no other that writes; a second run makes none.
-    let names = 2 * PHASES;
-    assert_eq!(
-        a_roadmap_of_a_real_size(tracker, writes).await,
-        [PHASES * ITEMS + names, 0]
-    );
-    println!(
-        "requests on the Backlog fake, four looks and two applies: {}",
-        server.log().len()
-    );
+    let tracker = BacklogTracker::new(options).unwrap();
+    (server, Arc::new(tracker))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_gitlab() {
+fn gitlab() -> (FakeServer<FakeGitLab>, Arc<dyn Tracker>) {
     let start = Timestamp::parse("2026-03-01T09:00:00Z").unwrap();
     let clock = Arc::new(ScriptedClock::jumping(start));
     let fake = FakeGitLab::new(Arc::clone(&clock) as _);
@@ -200,16 +188,45 @@ async fn on_gitlab() {
     let options = GitLabOptions::new(server.service().project_url(&server.url()));
     let token = Secret::new(FakeGitLab::TOKEN);
     let tracker = GitLabTracker::with_clock(options.settle(Duration::ZERO), token, clock).unwrap();
-    let tracker: Arc<dyn Tracker> = Arc::new(tracker);
+    (server, Arc::new(tracker))
+}
+
+/// A request per issue, label (or category) and milestone (or version); a second run makes none that writes.
+const WRITES: [usize; 2] = [PHASES * ITEMS + 2 * PHASES, 0];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_backlog() {
+    let (server, tracker) = backlog();
     let writes = || server.log().count(|r| r.is_write());
-    // A request per issue, label and milestone, and no other that writes; a second run makes none.
-    let names = 2 * PHASES;
+    assert_eq!(a_roadmap_of_a_real_size(tracker, writes).await, WRITES);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_gitlab() {
+    let (server, tracker) = gitlab();
+    let writes = || server.log().count(|r| r.is_write());
+    assert_eq!(a_roadmap_of_a_real_size(tracker, writes).await, WRITES);
+}
+
+/// Returns how many requests one command takes that makes and links everything, and the same command once more.
+async fn requests(tracker: Arc<dyn Tracker>, count: impl Fn() -> usize) -> [usize; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), roadmap()).unwrap();
+    let report = run(&tracker, folder.path(), &[]).await;
+    assert_eq!(report.created.len(), PHASES * ITEMS);
+    let first = count();
     assert_eq!(
-        a_roadmap_of_a_real_size(tracker, writes).await,
-        [PHASES * ITEMS + names, 0]
+        run(&tracker, folder.path(), &[]).await,
+        SyncReport::default()
     );
-    println!(
-        "requests on the GitLab fake, four looks and two applies: {}",
-        server.log().len()
-    );
+    [first, count() - first]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_requests_of_one_command_are_counted() {
+    // The numbers of docs/plan-sync.md.
+    let (server, tracker) = gitlab();
+    assert_eq!(requests(tracker, || server.log().len()).await, [438, 4]);
+    let (server, tracker) = backlog();
+    assert_eq!(requests(tracker, || server.log().len()).await, [840, 4]);
 }

@@ -40,7 +40,7 @@ pub struct PlanSection {
     pub web: Option<String>,
     /// Labels an agent may propose in a draft.
     pub draft_labels: Vec<String>,
-    /// An agent that cannot be confined to the loopback may be given the broker.
+    /// A command may be given the broker that nothing keeps from calling anybody else.
     pub unconfined_broker: bool,
 }
 

@@ -154,6 +154,7 @@ pub(crate) fn task(mode: RunMode) -> AgentTask {
         model: None,
         session: None,
         state_dir: None,
+        loopback: None,
         limits: RunLimits::default(),
     }
 }

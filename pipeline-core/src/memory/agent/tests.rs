@@ -104,6 +104,7 @@ fn task(kind: TaskKind) -> AgentTask {
         model: None,
         session: None,
         state_dir: None,
+        loopback: None,
         limits: RunLimits::default(),
     }
 }

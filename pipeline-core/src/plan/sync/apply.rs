@@ -12,19 +12,20 @@ use super::ItemPlan;
 use super::PlanError;
 use super::PlanSync;
 use super::SyncPlan;
-use super::body;
 use super::error::StopReason;
 use super::error::Stopped;
 use super::look::digest;
 use crate::issue::IssueDraft;
 use crate::issue::IssueKey;
 use crate::issue::IssueRef;
+use crate::journal::JournalError;
 use crate::journal::Record;
 use crate::plan::document::Edit;
 use crate::plan::document::NewLink;
 use crate::plan::document::PlanDocument;
 use crate::plan::files::Replaced;
 use crate::plan::fingerprint::Fingerprint;
+use crate::plan::marks::Origin;
 use crate::tracker::IssueQuery;
 use crate::tracker::TrackerError;
 
@@ -110,11 +111,7 @@ impl PlanSync {
         plan: &SyncPlan,
         watch: &dyn PlanWatch,
     ) -> Result<SyncReport, PlanError> {
-        if !plan.problems.is_empty() {
-            return Err(PlanError::Problems {
-                problems: plan.problems.clone(),
-            });
-        }
+        plan.check()?;
         for file in &plan.files {
             if digest(&self.files.read(&file.file)?) != file.digest {
                 return Err(PlanError::Changed {
@@ -189,6 +186,11 @@ impl PlanSync {
                     (done, false)
                 }
                 Action::Adopt { key, url } => {
+                    // The run that announced it did not come to say so: nobody has to wait for it any more.
+                    self.record(&Record::PlanIssueDone {
+                        item: item.fingerprint.as_str().to_owned(),
+                        issue: key.clone(),
+                    })?;
                     let done = done(key.clone(), url.clone());
                     report.adopted.push(done.clone());
                     (done, false)
@@ -235,11 +237,7 @@ impl PlanSync {
         watch: &dyn PlanWatch,
     ) -> Result<IssueRef, StopReason> {
         let fingerprint = item.fingerprint.as_str().to_owned();
-        self.record(&Record::PlanIssueIntent {
-            item: fingerprint.clone(),
-            file: file.file.clone(),
-            title: draft.title.clone(),
-        })?;
+        self.record(&announced(file, item, draft))?;
         let failed = |source| StopReason::Create {
             file: file.file.clone(),
             line: item.line,
@@ -297,7 +295,7 @@ impl PlanSync {
             .value;
         let ours = all.into_iter().find(|issue| {
             self.is_ours(issue, &me)
-                && body::origin(issue).is_some_and(|o| o.fingerprint == *wanted)
+                && Origin::in_text(&issue.body).is_some_and(|o| o.fingerprint == *wanted)
         });
         Ok(ours.map(|issue| IssueRef {
             key: issue.key,
@@ -305,9 +303,8 @@ impl PlanSync {
         }))
     }
 
-    fn record(&self, record: &Record) -> Result<(), StopReason> {
-        self.journal.append(self.clock.now(), record)?;
-        Ok(())
+    pub(super) fn record(&self, record: &Record) -> Result<(), JournalError> {
+        self.journal.append(self.clock.now(), record).map(drop)
     }
 
     /// Writes the links of one file; where a person changed it meanwhile, into what the person made of it.
@@ -352,6 +349,15 @@ impl PlanSync {
         Err(StopReason::Busy {
             file: plan.file.clone(),
         })
+    }
+}
+
+/// Returns the word that an issue is about to be made.
+pub(super) fn announced(file: &FilePlan, item: &ItemPlan, draft: &IssueDraft) -> Record {
+    Record::PlanIssueIntent {
+        item: item.fingerprint.as_str().to_owned(),
+        file: file.file.clone(),
+        title: draft.title.clone(),
     }
 }
 

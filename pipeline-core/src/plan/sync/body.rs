@@ -1,13 +1,15 @@
-//! An issue as it is made from an item, and what is read back from one.
+//! An issue as it is made from an item.
 
 use super::SyncOptions;
-use crate::issue::Issue;
 use crate::issue::IssueDraft;
 use crate::plan::document::Phase;
 use crate::plan::document::PlanDocument;
 use crate::plan::document::PlanItem;
 use crate::plan::draft::ItemDraft;
 use crate::plan::fingerprint::Fingerprint;
+use crate::plan::marks::FILE;
+use crate::plan::marks::FROM;
+use crate::plan::marks::ITEM;
 use crate::tracker::Dialect;
 
 /// The longest title every tracker takes, in characters.
@@ -15,36 +17,6 @@ const LONGEST_TITLE: usize = 255;
 /// Room for what stands around an item's own text: the machine's lines, headings, the note about the cut.
 const ROOM: usize = 2_000;
 const CUT: &str = "\n\n(The rest was cut here: the plan has it.)";
-
-const ITEM: &str = "plan-item:";
-const FILE: &str = "plan-file:";
-
-/// What an issue says about the item it was made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
-    pub(super) fingerprint: Fingerprint,
-    pub(super) file: String,
-}
-
-/// Reads the machine's lines at the end of an issue's body.
-pub(super) fn origin(issue: &Issue) -> Option<Origin> {
-    let mut fingerprint = None;
-    let mut file = None;
-    // Ours stand last, so that nothing quoted above them can speak for them.
-    for line in issue.body.lines().rev() {
-        let line = line.trim();
-        let line = line.strip_prefix("- ").unwrap_or(line);
-        if let Some(value) = line.strip_prefix(ITEM) {
-            fingerprint = fingerprint.or_else(|| Fingerprint::parse(value.trim()));
-        } else if let Some(value) = line.strip_prefix(FILE) {
-            file = file.or_else(|| Some(value.trim().to_owned()));
-        }
-    }
-    Some(Origin {
-        fingerprint: fingerprint?,
-        file: file?,
-    })
-}
 
 /// Returns a text as one line that fits a title.
 pub(super) fn title(text: &str, dialect: &dyn Dialect) -> String {
@@ -233,7 +205,7 @@ impl Source<'_> {
             .map(|c| format!(" at commit {c}"))
             .unwrap_or_default();
         format!(
-            "Made from the plan: {link}{at}\n\n{key}{FILE} {file}\n{key}plan-line: {line}\n{key}plan-commit: {commit}\n{key}{ITEM} {item}\n{key}v: 1",
+            "{FROM} {link}{at}\n\n{key}{FILE} {file}\n{key}plan-line: {line}\n{key}plan-commit: {commit}\n{key}{ITEM} {item}\n{key}v: 1",
             link = self.link(self.file, Some(self.item.line)),
             file = self.file,
             line = self.item.line,

@@ -24,6 +24,7 @@ use crate::plan::document::PlanDocument;
 use crate::plan::document::PlanItem;
 use crate::plan::fingerprint::Fingerprint;
 use crate::plan::fingerprint::normal;
+use crate::plan::marks::Origin;
 use crate::tracker::IssueName;
 use crate::tracker::IssueQuery;
 use crate::tracker::TrackerError;
@@ -175,7 +176,7 @@ impl PlanSync {
 
     fn note(&self, known: &mut Known, issue: Issue, me: &Account) {
         if self.is_ours(&issue, me)
-            && let Some(origin) = body::origin(&issue)
+            && let Some(origin) = Origin::in_text(&issue.body)
         {
             let key = issue.key.clone();
             known
@@ -521,7 +522,7 @@ impl View<'_> {
         };
         let options = &self.sync.options;
         let expected = body::title(&item.text, self.sync.tracker.dialect());
-        let made_by_us = body::origin(issue).is_some_and(|o| o.file == read.file);
+        let made_by_us = Origin::in_text(&issue.body).is_some_and(|o| o.file == read.file);
         let drafted = issue.body.contains("Drafted by an agent:");
         if !drafted
             && normal(&issue.title) != normal(&expected)

@@ -3,6 +3,7 @@
 mod apply;
 mod body;
 mod drift;
+mod driven;
 mod error;
 mod look;
 mod options;
@@ -16,6 +17,7 @@ pub use self::apply::PlanWatch;
 pub use self::apply::SyncReport;
 pub use self::apply::Unwatched;
 pub use self::drift::Drift;
+pub use self::driven::TakenBack;
 pub use self::error::PlanError;
 pub use self::error::StopReason;
 pub use self::error::Stopped;

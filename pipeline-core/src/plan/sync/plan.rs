@@ -103,6 +103,26 @@ impl SyncPlan {
         self.names.is_empty() && self.items().all(|(_, item)| !item.action.changes())
     }
 
+    /// Returns what is left if nothing is made: links to issues that are there.
+    #[must_use]
+    pub fn without_creations(mut self) -> Self {
+        for file in &mut self.files {
+            file.items
+                .retain(|item| !matches!(item.action, Action::Create { .. }));
+        }
+        self.names.clear();
+        self.writes = 0;
+        self
+    }
+
+    /// Returns every issue that would be made, with its file and item.
+    pub fn creations(&self) -> impl Iterator<Item = (&FilePlan, &ItemPlan, &IssueDraft)> {
+        self.items().filter_map(|(file, item)| match &item.action {
+            Action::Create { draft } => Some((file, item, draft)),
+            _ => None,
+        })
+    }
+
     /// Returns every item with its file.
     pub fn items(&self) -> impl Iterator<Item = (&FilePlan, &ItemPlan)> {
         self.files

@@ -234,14 +234,7 @@ async fn what_a_plan_says_is_text_on_every_tracker() {
         world.issues().await[0].title,
         "Ship it \u{25a1} for \u{ff20}alice"
     );
-    assert_eq!(
-        PlanDocument::parse(world.text())
-            .items()
-            .iter()
-            .filter(|i| i.link.is_some())
-            .count(),
-        5
-    );
+    assert_eq!(world.linked(), 5);
     let (tracker, again) = world.run(&[]).await;
     assert_eq!(
         (again.unwrap(), tracker.writes()),

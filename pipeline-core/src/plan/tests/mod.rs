@@ -1,6 +1,7 @@
 //! Plan and tracker together: once each, whatever happens on the way.
 
 mod drafts;
+mod driven;
 mod faulty;
 mod meeting;
 mod troubles;
@@ -103,6 +104,12 @@ impl World {
 
     fn text(&self) -> String {
         self.files.get(FILE)
+    }
+
+    /// Returns how many items are linked.
+    fn linked(&self) -> usize {
+        let plan = PlanDocument::parse(self.text());
+        plan.items().iter().filter(|i| i.link.is_some()).count()
     }
 
     /// Fails unless every item has exactly one issue and one link to it, and no issue is without an item.

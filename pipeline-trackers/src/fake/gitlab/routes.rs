@@ -97,7 +97,7 @@ fn route(state: &mut State, request: &FakeRequest, rest: &[&str], now: Timestamp
             page(state, request, &rows)
         }
         ("POST", ["labels"]) => {
-            let name = text_of(&request.json(), "name");
+            let name = text_of(&fields_of(request), "name");
             if name.is_empty() {
                 return message(400, "name is missing");
             }
@@ -118,7 +118,7 @@ fn route(state: &mut State, request: &FakeRequest, rest: &[&str], now: Timestamp
             page(state, request, &rows)
         }
         ("POST", ["milestones"]) => {
-            let title = text_of(&request.json(), "title");
+            let title = text_of(&fields_of(request), "title");
             if state.milestones.values().any(|known| *known == title) {
                 return FakeAnswer::json(
                     400,
@@ -261,8 +261,22 @@ fn list(state: &State, request: &FakeRequest, now: Timestamp) -> FakeAnswer {
     page(state, request, &rows)
 }
 
+/// Returns the fields of a body, which may be JSON or a form.
+fn fields_of(request: &FakeRequest) -> Value {
+    let kind = request.header("content-type").unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return request.json();
+    }
+    let fields = request.form().into_iter();
+    Value::Object(
+        fields
+            .map(|(name, value)| (name, Value::String(value)))
+            .collect(),
+    )
+}
+
 fn create(state: &mut State, request: &FakeRequest, now: Timestamp) -> FakeAnswer {
-    let body = request.json();
+    let body = fields_of(request);
     let title = text_of(&body, "title").trim().to_owned();
     if title.is_empty() {
         return message(400, "title is missing");
@@ -285,7 +299,11 @@ fn create(state: &mut State, request: &FakeRequest, now: Timestamp) -> FakeAnswe
     if let Some(issue) = state.issues.get_mut(&iid) {
         // Labels an issue is made with leave no event.
         issue.labels.extend(ids);
-        issue.milestone = body.get("milestone_id").and_then(Value::as_u64);
+        let milestone = body.get("milestone_id");
+        issue.milestone = milestone.and_then(|id| {
+            id.as_u64()
+                .or_else(|| id.as_str().and_then(|id| id.parse().ok()))
+        });
         issue.confidential = body
             .get("confidential")
             .and_then(Value::as_bool)
