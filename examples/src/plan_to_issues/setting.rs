@@ -19,6 +19,7 @@ use pipeline_core::plan::PlanSync;
 use pipeline_core::plan::PlanSyntax;
 use pipeline_core::plan::SyncOptions;
 use pipeline_core::secret::Redactor;
+use pipeline_core::secret::Secret;
 use pipeline_core::tracker::Tracker;
 use pipeline_trackers::local::Actor;
 use pipeline_trackers::local::LocalStatuses;

@@ -68,7 +68,7 @@ impl Service {
             ),
             Adapter::Backlog(_) if section.backlog.oauth.is_used() => {
                 return Err(Failure::usage(
-                    "a broker keeps an API key, not OAuth tokens that are renewed: name a key with --token-env, or use `plan-to-issues apply`",
+                    "a broker keeps an API key, not OAuth tokens that are renewed: set [tracker] token in place of [tracker.backlog.oauth], or use `plan-to-issues apply`",
                 ));
             }
             Adapter::Backlog(tracker) => {

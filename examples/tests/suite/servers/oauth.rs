@@ -59,6 +59,10 @@ impl Service for ByOauth {
         variables
     }
 
+    fn address(&self) -> String {
+        self.backlog.address()
+    }
+
     fn secrets(&self) -> Vec<String> {
         let kept = fs::read_to_string(&self.tokens).expect("there");
         let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
