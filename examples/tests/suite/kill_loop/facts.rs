@@ -220,9 +220,14 @@ fn is_object(relative: &str) -> bool {
     relative.contains("objects/")
 }
 
-/// Replaces whatever holds eight hexadecimal digits or more.
+/// Replaces whatever holds eight hexadecimal digits or more, and the number by which git tells worktrees of one name
+/// apart: who comes first has none.
 fn without_chance(name: &str) -> String {
+    let mut is_worktree = false;
     let parts = name.split('/').map(|part| {
+        if std::mem::replace(&mut is_worktree, part == "worktrees") {
+            return part.trim_end_matches(|c: char| c.is_ascii_digit());
+        }
         let digits = part.chars().filter(char::is_ascii_hexdigit).count();
         if digits >= 8 && part.chars().any(|c| c.is_ascii_digit()) {
             "#"

@@ -118,3 +118,26 @@ async fn a_result_memo_that_its_dead_process_may_have_posted_is_never_posted_twi
         assert_eq!(said, 1, "killed at wait {waits}");
     }
 }
+
+#[tokio::test]
+async fn a_hand_over_that_its_dead_process_may_have_posted_is_never_posted_twice() {
+    for waits in BEFORE_AND_AFTER {
+        let w = World::settling(D);
+        let issue = w
+            .as_time_passes(w.started("Rename it", &["menus/list.php"]))
+            .await;
+        w.works(ScriptedTurn::completes().writes("menus/list.php", "Points\n"));
+        w.clock.advance(D);
+        w.tracker.set_lag(D);
+        let witness = Witness::born();
+        let options = TickOptions::default();
+        let p = begun(&w, &witness);
+        dies_posting(&w, "AI work-done memo", waits, p.dispatch(&options)).await;
+        drop(witness);
+        let report = w.as_time_passes(w.dispatch()).await;
+        assert!(!report.failed(), "{report:?}");
+        w.clock.advance(D);
+        let said = w.count(&issue, "AI work-done memo").await;
+        assert_eq!(said, 1, "killed at wait {waits}");
+    }
+}
