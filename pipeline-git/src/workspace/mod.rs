@@ -468,10 +468,17 @@ impl WorkspaceProvider for GitWorkspaces {
             Some(area) => salvage(&area)
                 .await
                 .map_err(|error| failed(operation(), error)),
-            None => Err(WorkspaceError::Other {
-                operation: format!("{}: there is no such workspace", operation()),
-                source: None,
-            }),
+            None => {
+                let dir = area::folder(&self.repository).join(workspace.run.as_str());
+                match dir.symlink_metadata() {
+                    // It was about to be made, or is removed already.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                    _ => Err(WorkspaceError::Other {
+                        operation: format!("{}: it has no readable record", operation()),
+                        source: None,
+                    }),
+                }
+            }
         }
     }
 

@@ -483,6 +483,19 @@ async fn a_workspace_whose_maker_died_before_its_checkout_can_be_let_go() {
 }
 
 #[tokio::test]
+async fn a_workspace_that_was_never_made_or_is_removed_already_holds_nothing_to_keep() {
+    let bench = Bench::new().await;
+    let workspace = bench.worktree("run-1").await;
+    let reason = RemovalReason::Unchanged;
+    let removed = bench.workspaces.remove(workspace.clone(), &reason).await;
+    removed.expect("removed");
+    let kept = bench.workspaces.salvage(&workspace).await.expect("looked");
+    assert_eq!(kept, None);
+    let again = bench.workspaces.remove(workspace, &reason).await;
+    again.expect("nothing to do");
+}
+
+#[tokio::test]
 async fn salvage_keeps_untracked_work_under_a_ref_and_twice_is_once() {
     let bench = Bench::new().await;
     let workspace = bench.worktree("run-1").await;
