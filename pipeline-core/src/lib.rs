@@ -20,6 +20,7 @@ pub mod ledger;
 mod line_log;
 pub mod local_check;
 pub mod lock;
+mod log_file;
 pub mod memo;
 pub mod memory;
 pub mod mirror;

@@ -2,13 +2,11 @@
 //! content.
 
 use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
 use std::io::Read as _;
 use std::io::Seek as _;
 use std::io::Write as _;
 use std::marker::PhantomData;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -17,11 +15,10 @@ use std::sync::PoisonError;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::Digest as _;
-use sha2::Sha256;
 
 use crate::BoxError;
 use crate::clock::Timestamp;
+use crate::log_file;
 
 /// A record with its place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,13 +79,8 @@ pub(crate) struct Locked<'a, R> {
 impl<R: Serialize + DeserializeOwned> LineLog<R> {
     /// Opens or creates the log.
     pub(crate) fn open(path: &Path) -> Result<Self, LogError> {
-        let file = open(path).map_err(|e| io_error(path, "read", e))?;
-        if let Some(folder) = path.parent() {
-            // The name must survive a power cut as well as the content.
-            File::open(folder)
-                .and_then(|f| f.sync_all())
-                .map_err(|e| io_error(path, "written", e))?;
-        }
+        let file = log_file::open(path).map_err(|e| io_error(path, "read", e))?;
+        log_file::sync_folder(path).map_err(|e| io_error(path, "written", e))?;
         let state = Mutex::new(State {
             file,
             good: 0,
@@ -114,11 +106,11 @@ impl<R: Serialize + DeserializeOwned> LineLog<R> {
         loop {
             state.file.lock().map_err(wrong)?;
             // Another process may have written it anew while we waited: then this is the old file.
-            if is_at(&state.file, &self.path).map_err(wrong)? {
+            if log_file::is_at(&state.file, &self.path).map_err(wrong)? {
                 break;
             }
             *state = State {
-                file: open(&self.path).map_err(wrong)?,
+                file: log_file::open(&self.path).map_err(wrong)?,
                 good: 0,
                 next_seq: 1,
                 kept: 0,
@@ -166,19 +158,8 @@ impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
             }));
             next_seq += 1;
         }
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(".new");
-        let fresh = PathBuf::from(name);
         let put = || -> io::Result<File> {
-            match std::fs::remove_file(&fresh) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
-            let mut file = open(&fresh)?;
-            // Held before anybody can find it.
-            file.lock()?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
+            let (fresh, file) = log_file::successor(self.path, &text)?;
             std::fs::rename(&fresh, self.path)?;
             Ok(file)
         };
@@ -192,10 +173,7 @@ impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
             anew: false,
         };
         // Only now: whatever fails from here on, what is appended goes into the file that is found under the name.
-        let folder = self.path.parent().map_or(Ok(()), |folder| {
-            File::open(folder).and_then(|folder| folder.sync_all())
-        });
-        folder.map_err(|e| io_error(self.path, "written", e))
+        log_file::sync_folder(self.path).map_err(|e| io_error(self.path, "written", e))
     }
 
     /// Returns what was added since the last look.
@@ -252,22 +230,6 @@ impl<R: Serialize + DeserializeOwned> Locked<'_, R> {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).open(path)
-}
-
-/// Returns whether an open file is the one that its path names.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let held = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (held.dev(), held.ino())),
-        // Moved aside by a person: what is written now begins a new one.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
 fn io_error(path: &Path, operation: &'static str, e: io::Error) -> LogError {
     LogError::Io {
         path: path.to_owned(),
@@ -276,13 +238,9 @@ fn io_error(path: &Path, operation: &'static str, e: io::Error) -> LogError {
     }
 }
 
-fn checksum(json: &str) -> String {
-    hex::encode(Sha256::digest(json)).chars().take(16).collect()
-}
-
 fn encode<R: Serialize>(line: &Line<R>) -> String {
     let json = serde_json::to_string(line).expect("records are plain data with string keys");
-    format!("{} {json}\n", checksum(&json))
+    log_file::line_of(&json)
 }
 
 /// Why a line is no record.
@@ -298,11 +256,7 @@ fn decode<R: DeserializeOwned>(line: &[u8], expected: u64) -> Result<Line<R>, Br
         reason,
         torn: false,
     };
-    let line = std::str::from_utf8(line).map_err(|_| torn("not UTF-8"))?;
-    let (sum, json) = line.split_once(' ').ok_or_else(|| torn("no checksum"))?;
-    if sum != checksum(json) {
-        return Err(torn("the checksum does not fit"));
-    }
+    let json = log_file::record_of(line).map_err(torn)?;
     let line: Line<R> =
         serde_json::from_str(json).map_err(|_| whole("a record of another version"))?;
     if line.seq == expected {

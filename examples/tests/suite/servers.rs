@@ -14,6 +14,7 @@ use pipeline_core::clock::Clock;
 use pipeline_core::clock::SystemClock;
 use pipeline_trackers::fake::FakeGitLab;
 use pipeline_trackers::fake::FakeServer;
+use pipeline_trackers::fake::RequestLog;
 use pipeline_trackers::fake::backlog;
 use pipeline_trackers::fake::backlog::FakeBacklog;
 
@@ -40,10 +41,20 @@ pub(super) trait Service: Sync {
     fn start(&self, key: &str);
     /// Returns every text in the thread.
     fn thread(&self, key: &str) -> Vec<String>;
+    /// Returns what it was asked.
+    fn log(&self) -> &RequestLog;
     /// Returns how many writes it was asked for.
-    fn writes(&self) -> usize;
+    fn writes(&self) -> usize {
+        self.log()
+            .count(pipeline_trackers::fake::FakeRequest::is_write)
+    }
     /// Returns what it was asked, and forgets it.
-    fn requests(&self) -> Vec<String>;
+    fn requests(&self) -> Vec<String> {
+        let asked = self.log().all();
+        self.log().clear();
+        let shown = asked.iter().map(|r| format!("{} {}", r.method, r.path));
+        shown.collect()
+    }
     /// Puts an issue where it is reviewed, as the pipeline does.
     fn review(&self, key: &str);
     /// Says something as the pipeline's account.
@@ -115,17 +126,8 @@ impl Service for GitLab {
         notes.into_iter().map(|(_, text)| text).collect()
     }
 
-    fn writes(&self) -> usize {
-        self.0
-            .log()
-            .count(pipeline_trackers::fake::FakeRequest::is_write)
-    }
-
-    fn requests(&self) -> Vec<String> {
-        let asked = self.0.log().all();
-        self.0.log().clear();
-        let shown = asked.iter().map(|r| format!("{} {}", r.method, r.path));
-        shown.collect()
+    fn log(&self) -> &RequestLog {
+        self.0.log()
     }
 
     fn review(&self, key: &str) {
@@ -223,17 +225,8 @@ impl Service for Backlog {
         said.map(|(_, text)| text).collect()
     }
 
-    fn writes(&self) -> usize {
-        self.0
-            .log()
-            .count(pipeline_trackers::fake::FakeRequest::is_write)
-    }
-
-    fn requests(&self) -> Vec<String> {
-        let asked = self.0.log().all();
-        self.0.log().clear();
-        let shown = asked.iter().map(|r| format!("{} {}", r.method, r.path));
-        shown.collect()
+    fn log(&self) -> &RequestLog {
+        self.0.log()
     }
 
     fn review(&self, key: &str) {

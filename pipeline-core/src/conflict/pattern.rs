@@ -117,7 +117,7 @@ impl Pattern {
     /// Returns the captured texts, or nothing if the path does not match.
     pub(crate) fn capture<'p>(&self, path: &'p str) -> Option<Vec<(&str, &'p str)>> {
         let found = self.regex()?.captures(path.as_bytes())?;
-        // What follows a capture begins with a whole character, so a capture ends at one.
+        // A capture begins with a whole character, and so does what follows it.
         Some(
             self.captures
                 .iter()
@@ -319,13 +319,14 @@ fn read_braces(inner: String, before: &[Piece]) -> Result<Piece, PatternError> {
 /// Writes the pieces as an anchored regular expression over bytes.
 ///
 /// Whatever spans several characters is told byte by byte: the ranges of all Unicode, once per star, would make the
-/// rules of one repository cost several megabytes.
+/// rules of one repository cost several megabytes. No star and no capture begins inside a character, so that none ends in
+/// one either.
 fn regex_of(pieces: &[Piece]) -> String {
     let mut out = String::from("^");
     for piece in pieces {
         match piece {
             Piece::Text(text) => out.push_str(&regex::escape(text)),
-            Piece::Star => out.push_str("(?-u:[^/])*"),
+            Piece::Star => out.push_str(r"(?:(?-u:[^/\x80-\xBF])(?-u:[^/])*)?"),
             Piece::Any => out.push_str("[^/]"),
             Piece::Folders => out.push_str("(?:(?-u:[^/])+/)*"),
             Piece::Below => out.push_str("(?-u:.)+"),
@@ -334,10 +335,12 @@ fn regex_of(pieces: &[Piece]) -> String {
                 out.push_str(&format!("(?:{})", texts.join("|")));
             }
             Piece::Capture { name, deep } => {
-                out.push_str(&format!(
-                    "(?P<{name}>{}+?)",
-                    if *deep { "(?-u:.)" } else { "(?-u:[^/])" }
-                ));
+                let text = if *deep {
+                    r"(?-u:[^\n\x80-\xBF])(?-u:.)*?"
+                } else {
+                    r"(?-u:[^/\x80-\xBF])(?-u:[^/])*?"
+                };
+                out.push_str(&format!("(?P<{name}>{text})"));
             }
         }
     }
@@ -424,28 +427,32 @@ mod tests {
             pattern.capture("一二一/éèé.md"),
             Some(vec![("group", "一二"), ("name", "éè")])
         );
+        for (pattern, path, name) in [
+            ("*{name}.rs", "aéü.rs", "ü"),
+            ("*{name}.rs", "é.rs", "é"),
+            ("{name}{a,}*", "éa", "é"),
+            ("*?{name**}.rs", "éüö.rs", "ö"),
+            ("*{name**}.rs", "é/ü.rs", "/ü"),
+        ] {
+            let pattern = Pattern::parse(pattern).expect("the pattern is good");
+            assert_eq!(
+                pattern.capture(path),
+                Some(vec![("name", name)]),
+                "{pattern} on {path}"
+            );
+        }
     }
 
     #[test]
     fn the_longest_patterns_compile() {
         let filled = |piece: &str| piece.repeat(MAX_PATTERN_BYTES / piece.len());
-        for pattern in [
-            filled("s"),
-            filled("?"),
-            filled("*"),
-            filled("a*"),
-            filled("**/"),
-            filled("k?"),
-            filled("ǆ"),
-            filled("{s,k}"),
-            filled("ΐ"),
-            (0..50).map(|n| format!("{{k{n}**}}s/")).collect(),
-        ] {
-            let parsed = match Pattern::parse(&pattern) {
-                Ok(parsed) => parsed,
-                Err(PatternError::DoubleStar) => continue,
-                Err(error) => panic!("{pattern}: {error}"),
-            };
+        let captures: String = (0..50).map(|n| format!("{{k{n}**}}s/")).collect();
+        for pattern in ["s", "?", "a*", "**/", "k?", "ǆ", "{s,k}", "ΐ"]
+            .map(filled)
+            .into_iter()
+            .chain([captures])
+        {
+            let parsed = Pattern::parse(&pattern).expect("the pattern is good");
             assert!(parsed.regex().is_some(), "{pattern}");
         }
     }

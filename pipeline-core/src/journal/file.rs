@@ -1,19 +1,13 @@
 //! The journal in a file of JSON lines: `<checksum> <json>`, the checksum over sequence and content.
 
 use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
 use std::io::Read as _;
 use std::io::Seek as _;
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
-
-use sha2::Digest as _;
-use sha2::Sha256;
 
 use super::Entry;
 use super::Journal;
@@ -21,6 +15,7 @@ use super::JournalError;
 use super::Record;
 use super::still_open;
 use crate::clock::Timestamp;
+use crate::log_file;
 
 /// From which size on the journal is rotated, in bytes.
 const ROTATE_AT: u64 = 4 * 1024 * 1024;
@@ -62,8 +57,8 @@ impl FileJournal {
     /// # Errors
     /// [`JournalError`].
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let file = open(path).map_err(|e| io_error(path, "read", e))?;
-        sync_folder(path).map_err(|e| io_error(path, "written", e))?;
+        let file = log_file::open(path).map_err(|e| io_error(path, "read", e))?;
+        log_file::sync_folder(path).map_err(|e| io_error(path, "written", e))?;
         let journal = Self {
             path: path.to_owned(),
             rotate_at: ROTATE_AT,
@@ -88,7 +83,7 @@ impl FileJournal {
     /// Returns where what was rotated away lies.
     #[must_use]
     pub fn old(path: &Path) -> PathBuf {
-        beside(path, "old")
+        log_file::beside(path, "old")
     }
 
     fn with_lock<T>(
@@ -104,10 +99,10 @@ impl FileJournal {
         loop {
             state.file.lock().map_err(failed)?;
             // Another process may have rotated while we waited: then this is the old file.
-            if is_at(&state.file, &self.path).map_err(failed)? {
+            if log_file::is_at(&state.file, &self.path).map_err(failed)? {
                 break;
             }
-            let file = open(&self.path).map_err(failed)?;
+            let file = log_file::open(&self.path).map_err(failed)?;
             *state = State {
                 file,
                 good: 0,
@@ -146,7 +141,9 @@ impl FileJournal {
         while !rest.is_empty() {
             // The line end is part of the record: without it the write was cut, and what it stood for never happened.
             let Some(end) = rest.iter().position(|b| *b == b'\n') else {
-                let altered = rest.split_last().is_some_and(|(_, line)| is_whole(line));
+                let altered = rest
+                    .split_last()
+                    .is_some_and(|(_, line)| log_file::record_of(line).is_ok());
                 if altered {
                     return damaged(out.next_seq, "its line end was altered");
                 }
@@ -176,7 +173,6 @@ impl FileJournal {
             // What is damaged stays where a person looks for it.
             return Ok(());
         };
-        let fresh = beside(&self.path, "new");
         let mut seq = reading.next_seq;
         let mut lines = encode(&Entry {
             seq,
@@ -192,20 +188,9 @@ impl FileJournal {
                 ..entry.clone()
             }));
         }
-        match std::fs::remove_file(&fresh) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        let mut file = open(&fresh)?;
-        // Held before anybody can find it.
-        file.lock()?;
-        file.write_all(lines.as_bytes())?;
-        file.sync_all()?;
+        let (fresh, file) = log_file::successor(&self.path, &lines)?;
         let old = Self::old(&self.path);
-        match std::fs::remove_file(&old) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
+        log_file::remove(&old)?;
         // A link and then a rename: at no moment is there no journal.
         std::fs::hard_link(&self.path, &old)?;
         std::fs::rename(&fresh, &self.path)?;
@@ -217,7 +202,7 @@ impl FileJournal {
             kept: size,
         };
         // Only now: whatever fails from here on, what is appended goes into the file that is found under the name.
-        sync_folder(&self.path)
+        log_file::sync_folder(&self.path)
     }
 }
 
@@ -264,37 +249,6 @@ impl Journal for FileJournal {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(0o600);
-    options.open(path)
-}
-
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    PathBuf::from(name)
-}
-
-/// The name must survive a power cut as well as the content.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let held = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (held.dev(), held.ino())),
-        // Moved aside by a person: what is appended now begins a new one.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
 fn io_error(path: &Path, operation: &'static str, e: io::Error) -> JournalError {
     JournalError::Io {
         path: path.to_owned(),
@@ -303,28 +257,12 @@ fn io_error(path: &Path, operation: &'static str, e: io::Error) -> JournalError 
     }
 }
 
-fn checksum(json: &str) -> String {
-    hex::encode(Sha256::digest(json)).chars().take(16).collect()
-}
-
 fn encode(entry: &Entry) -> String {
     let json = serde_json::to_string(entry).expect("records are plain data with string keys");
-    format!("{} {json}\n", checksum(&json))
+    log_file::line_of(&json)
 }
 
 fn decode(line: &[u8]) -> Result<Entry, &'static str> {
-    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8")?;
-    let (sum, json) = line.split_once(' ').ok_or("no checksum")?;
-    if sum != checksum(json) {
-        return Err("the checksum does not fit");
-    }
+    let json = log_file::record_of(line)?;
     serde_json::from_str(json).map_err(|_| "a record of another version")
-}
-
-/// Returns whether a line is a whole record, whatever it says.
-fn is_whole(line: &[u8]) -> bool {
-    std::str::from_utf8(line)
-        .ok()
-        .and_then(|line| line.split_once(' '))
-        .is_some_and(|(sum, json)| sum == checksum(json))
 }

@@ -6,6 +6,7 @@ use pipeline_core::secret::Redactor;
 use pipeline_core::secret::Secret;
 use pipeline_trackers::fake::FakeGitLab;
 use pipeline_trackers::fake::Fault;
+use pipeline_trackers::fake::Faults;
 use pipeline_trackers::fake::backlog;
 
 use super::super::world::World;
@@ -54,12 +55,10 @@ pub(super) async fn no_credential_shows(world: &World, service: &dyn Service, ke
     }
 }
 
-#[tokio::test]
-async fn a_log_of_everything_and_every_refusal_is_without_the_credential() {
-    let service = GitLab::new();
+async fn refusals_are_without(service: &dyn Service, faults: &Faults, credential: &str) {
     let mut world = World::new().await;
     world.agent("", "", "true");
-    set_up(&mut world, &service).await.ended(0);
+    set_up(&mut world, service).await.ended(0);
     world.set("ISSUE_PIPELINE_LOG", "trace");
     service.file("Greet the customer by name");
     for fault in [
@@ -68,32 +67,23 @@ async fn a_log_of_everything_and_every_refusal_is_without_the_credential() {
         Fault::Lost { landed: true },
         Fault::NotJson,
     ] {
-        service.0.faults().next(1, fault);
+        faults.next(1, fault);
         let said = world.run(&["triage"]).await.said();
-        assert!(!said.contains(FakeGitLab::TOKEN), "{fault:?}");
-        service.0.faults().clear();
+        assert!(!said.contains(credential), "{fault:?}");
+        faults.clear();
     }
+}
+
+#[tokio::test]
+async fn a_log_of_everything_and_every_refusal_is_without_the_credential() {
+    let service = GitLab::new();
+    refusals_are_without(&service, service.0.faults(), FakeGitLab::TOKEN).await;
 }
 
 #[tokio::test]
 async fn a_log_of_everything_and_every_refusal_is_without_the_key() {
     let service = Backlog::new();
-    let mut world = World::new().await;
-    world.agent("", "", "true");
-    set_up(&mut world, &service).await.ended(0);
-    world.set("ISSUE_PIPELINE_LOG", "trace");
-    service.file("Greet the customer by name");
-    for fault in [
-        Fault::Unauthenticated,
-        Fault::NotFound,
-        Fault::Lost { landed: true },
-        Fault::NotJson,
-    ] {
-        service.0.faults().next(1, fault);
-        let said = world.run(&["triage"]).await.said();
-        assert!(!said.contains(backlog::KEY), "{fault:?}");
-        service.0.faults().clear();
-    }
+    refusals_are_without(&service, service.0.faults(), backlog::KEY).await;
 }
 
 /// Returns every snapshot under a folder: the files of `insta`, accepted or waiting, and those that stand in the tests.

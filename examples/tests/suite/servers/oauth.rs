@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use pipeline_core::secret::Secret;
 
+use pipeline_trackers::fake::FakeRequest;
+use pipeline_trackers::fake::RequestLog;
+
 use super::super::world::World;
 use super::Backlog;
 use super::Service;
@@ -97,14 +100,12 @@ impl Service for ByOauth {
 
     fn writes(&self) -> usize {
         // Renewals are writes to the service, and none to an issue.
-        self.backlog
-            .0
-            .log()
-            .count(|r| r.is_write() && !r.path.ends_with("/oauth2/token"))
+        let of_issues = |r: &FakeRequest| r.is_write() && !r.path.ends_with("/oauth2/token");
+        self.log().count(of_issues)
     }
 
-    fn requests(&self) -> Vec<String> {
-        self.backlog.requests()
+    fn log(&self) -> &RequestLog {
+        self.backlog.log()
     }
 
     fn review(&self, key: &str) {
