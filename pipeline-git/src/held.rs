@@ -1,4 +1,4 @@
-//! Folders that belong to a living process: what a dead one leaves is told apart and removed.
+//! Folders and files that belong to a living process: what a dead one leaves is told apart and removed.
 
 use std::fs::File;
 use std::fs::TryLockError;
@@ -57,7 +57,23 @@ pub(crate) fn create(parent: &Path, prefix: &str) -> io::Result<(PathBuf, File)>
     ))
 }
 
-/// Locks a folder for this process; `None` when another one has it, or it is gone.
+/// Makes an empty file of a new name below `parent`, private and locked for this process; the second one is the lock.
+pub(crate) fn create_file(parent: &Path) -> io::Result<(PathBuf, File, File)> {
+    create_private(parent)?;
+    for _ in 0..TRIES {
+        let path = parent.join(nonce());
+        let file = File::create_new(&path)?;
+        // As with folders.
+        if let Some(lock) = hold(&path)? {
+            return Ok((path, file, lock));
+        }
+    }
+    Err(io::Error::other(
+        "every new file is removed by somebody else at once",
+    ))
+}
+
+/// Locks a folder or a file for this process; `None` when another one has it, or it is gone.
 pub(crate) fn hold(path: &Path) -> io::Result<Option<File>> {
     let lock = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -75,7 +91,7 @@ pub(crate) fn hold(path: &Path) -> io::Result<Option<File>> {
     Ok(there.then_some(lock))
 }
 
-/// Removes every folder below `parent` whose process is dead.
+/// Removes everything below `parent` whose process is dead.
 pub(crate) fn sweep(parent: &Path) -> io::Result<()> {
     sweep_named(parent, "")
 }
@@ -117,6 +133,17 @@ mod tests {
         drop(held);
         assert!(!path.exists());
         sweep(&dir.path().join("none")).expect("nothing there is fine");
+    }
+
+    #[test]
+    fn a_file_goes_when_nobody_holds_it_and_not_before() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (path, _file, lock) = create_file(dir.path()).expect("made");
+        sweep(dir.path()).expect("swept");
+        assert!(path.exists());
+        drop(lock);
+        sweep(dir.path()).expect("swept");
+        assert!(!path.exists());
     }
 
     #[test]

@@ -8,11 +8,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 
-use pipeline_core::random::nonce;
 use pipeline_core::workspace::Patch;
 use pipeline_core::workspace::PatchId;
 
 use crate::error::GitError;
+use crate::held;
 use crate::object::Objects;
 use crate::object::blocking;
 use crate::object::sync_dir;
@@ -58,8 +58,9 @@ impl PatchStore {
     pub(crate) async fn put(&self, patch: &Patch) -> Result<(), GitError> {
         let file = self.file(patch.id());
         if !matches!(self.read_file(patch.id()).await?, Some(found) if found == *patch) {
+            let state_dir = self.repository.state_dir().to_path_buf();
             let (to, bytes) = (file.clone(), patch.bytes().to_vec());
-            blocking("write", &file, move || replace(&to, &bytes)).await?;
+            blocking("write", &file, move || replace(&state_dir, &to, &bytes)).await?;
         }
         let name = Self::ref_name(patch.id());
         let objects = Objects::open(&self.repository)?;
@@ -129,12 +130,14 @@ impl PatchStore {
     }
 }
 
-/// Writes a file so that a reader, and a power cut, sees the old content or the new, never a part.
-pub(crate) fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file below the state directory so that a reader, and a power cut, sees the old content or the new, never a
+/// part. What processes left that were killed over it is removed.
+pub(crate) fn replace(state_dir: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = file.parent().ok_or(io::ErrorKind::InvalidInput)?;
     create_private(dir)?;
-    let temporary = dir.join(format!(".tmp-{}", nonce()));
-    let mut to = std::fs::File::create_new(&temporary)?;
+    let writing = state_dir.join("writing");
+    held::sweep(&writing)?;
+    let (temporary, mut to, _lock) = held::create_file(&writing)?;
     let written = to.write_all(bytes).and_then(|()| to.sync_all());
     let renamed = written.and_then(|()| std::fs::rename(&temporary, file));
     if renamed.is_err() {

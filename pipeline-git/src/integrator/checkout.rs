@@ -164,7 +164,11 @@ impl<'a> VerificationTree<'a> {
             source: error.into(),
         })?;
         let file = self.state();
-        blocking("write", &self.state(), move || replace(&file, &json)).await
+        let state_dir = self.repository.state_dir().to_path_buf();
+        blocking("write", &self.state(), move || {
+            replace(&state_dir, &file, &json)
+        })
+        .await
     }
 
     fn command(&self, objects: &Objects, tree: &Oid) -> GitCommand {

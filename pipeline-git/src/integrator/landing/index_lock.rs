@@ -2,12 +2,11 @@
 //!
 //! A crash may leave `index.lock` behind, and nobody can tell from the file alone whether it is
 //! ours or belongs to a git of the person that runs right now. So what is about to be created is
-//! noted first, with the file's own identity, and the next session removes exactly that.
+//! noted first, with words that will stand in no other file, and the next session removes exactly that.
 
 use std::fs;
 use std::io;
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -31,12 +30,11 @@ struct Note {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Noted {
     lock: PathBuf,
-    /// The same file under a name of its own; later the private copy of the index.
+    /// The private copy of the index.
     copy: PathBuf,
-    device: u64,
-    inode: u64,
-    /// What stands in it.
-    #[serde(default)]
+    /// The lock under a name of its own, from which it is linked.
+    placeholder: PathBuf,
+    /// What stands in the lock.
     token: String,
 }
 
@@ -68,26 +66,23 @@ pub(crate) async fn hold(
     checkouts: &[Checkout],
 ) -> Result<Held, GitError> {
     let (note, checkouts) = (note_file(repository), checkouts.to_vec());
+    let state_dir = repository.state_dir().to_path_buf();
     blocking("lock the index of", repository.common_dir(), move || {
         let mut noted = Note::default();
         let mut held = Vec::new();
         for checkout in checkouts {
             let lock = checkout.git_dir.join("index.lock");
             let placeholder = checkout.git_dir.join(format!("agents-{}.lock", nonce()));
-            let mut file = fs::File::create_new(&placeholder)?;
-            // A number is free again once its file is gone, and may be given to a person's lock: the words are not.
-            let token = nonce();
-            file.write_all(token.as_bytes())?;
-            let found = file.metadata()?;
             let copy = checkout.git_dir.join(format!("agents-{}.index", nonce()));
+            let token = nonce();
             noted.locks.push(Noted {
                 lock: lock.clone(),
                 copy: copy.clone(),
-                device: found.dev(),
-                inode: found.ino(),
-                token,
+                placeholder: placeholder.clone(),
+                token: token.clone(),
             });
-            write_note(&note, &noted)?;
+            replace(&state_dir, &note, &serde_json::to_vec(&noted)?)?;
+            fs::File::create_new(&placeholder)?.write_all(token.as_bytes())?;
             // Linking fails if the lock is there, as git's own way of creating it does.
             let linked = fs::hard_link(&placeholder, &lock);
             fs::remove_file(&placeholder)?;
@@ -115,10 +110,6 @@ pub(crate) async fn hold(
         Ok(Held::All(held))
     })
     .await
-}
-
-fn write_note(file: &Path, note: &Note) -> io::Result<()> {
-    replace(file, &serde_json::to_vec(note)?)
 }
 
 impl HeldIndex {
@@ -170,52 +161,23 @@ pub(crate) async fn clear(repository: &Repository) -> Result<(), GitError> {
         for Noted {
             lock,
             copy,
-            device,
-            inode,
+            placeholder,
             token,
         } in noted.locks
         {
-            let ours = fs::symlink_metadata(&lock)
-                .is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
-                && fs::read(&lock).is_ok_and(|said| said == token.as_bytes());
-            if ours {
+            if !token.is_empty() && fs::read(&lock).is_ok_and(|said| said == token.as_bytes()) {
                 fs::remove_file(&lock)?;
             }
-            let leftovers = [copy.clone(), copy.with_extension("index.lock")];
-            for file in leftovers {
+            for file in [copy.with_extension("index.lock"), copy, placeholder] {
                 match fs::remove_file(&file) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     removed => removed?,
                 }
             }
-            remove_placeholders(&lock, device, inode)?;
         }
         fs::remove_file(&note)
     })
     .await
-}
-
-/// A crash between creating the placeholder and linking it leaves it under its own name.
-fn remove_placeholders(lock: &Path, device: u64, inode: u64) -> io::Result<()> {
-    let Some(dir) = lock.parent() else {
-        return Ok(());
-    };
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        let named = name.to_string_lossy();
-        if named.starts_with("agents-") && named.ends_with(".lock") {
-            let found = entry.metadata()?;
-            if (found.dev(), found.ino()) == (device, inode) {
-                fs::remove_file(entry.path())?;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -284,10 +246,28 @@ mod tests {
         std::mem::forget(held);
         let lock = fixture.repo().join(".git/index.lock");
         std::fs::remove_file(&lock).expect("removed");
-        // The old file's number must not be free for the new one while the test looks.
-        std::fs::write(fixture.repo().join(".git/other"), "").expect("written");
         std::fs::write(&lock, "a person's git").expect("written");
         clear(&fixture.repository).await.expect("cleared");
         assert!(lock.exists(), "it is not the file that was noted");
+    }
+
+    #[tokio::test]
+    async fn a_landing_killed_between_its_note_and_its_lock_leaves_nothing() {
+        let fixture = Fixture::with(&[("a", "a\n")]).await;
+        let held = hold(&fixture.repository, &[checkout(&fixture)])
+            .await
+            .expect("asked");
+        let json = std::fs::read(note_file(&fixture.repository)).expect("noted");
+        let noted: Note = serde_json::from_slice(&json).expect("a note");
+        drop(held);
+        // As after a kill right before the link, and one while a note was written.
+        std::fs::write(&noted.locks[0].placeholder, &noted.locks[0].token).expect("written");
+        let writing = fixture.repository.state_dir().join("writing");
+        std::fs::write(writing.join("left"), "half a no").expect("written");
+        clear(&fixture.repository).await.expect("cleared");
+        assert_eq!(leftovers(&fixture), [""; 0]);
+        drop(hold(&fixture.repository, &[checkout(&fixture)]).await);
+        let left = std::fs::read_dir(writing).expect("there").count();
+        assert_eq!(left, 0);
     }
 }
