@@ -404,3 +404,37 @@ async fn a_refused_bearer_token_is_renewed_once_even_for_a_write() {
     assert_eq!(sent, ["Bearer old", "Bearer new"]);
     assert_eq!(w.server.service().written.load(Ordering::SeqCst), 1);
 }
+
+/// Gives a first token once; when it is sent, another request has had the next one made already.
+#[derive(Debug)]
+struct RenewedMeanwhile {
+    asked: AtomicUsize,
+    refused: std::sync::Mutex<Vec<String>>,
+}
+
+#[async_trait::async_trait]
+impl TokenSource for RenewedMeanwhile {
+    async fn current(&self) -> Result<Secret, TrackerError> {
+        let first = self.asked.fetch_add(1, Ordering::SeqCst) == 0;
+        Ok(Secret::new(if first { "old" } else { "new" }))
+    }
+
+    async fn renewed(&self, refused: &Secret) -> Result<Option<Secret>, TrackerError> {
+        let mut all = self.refused.lock().unwrap();
+        all.push(refused.expose().to_owned());
+        Ok(Some(Secret::new("new")))
+    }
+}
+
+#[tokio::test]
+async fn the_token_that_was_sent_is_called_refused_and_not_the_one_another_request_got() {
+    let tokens = Arc::new(RenewedMeanwhile {
+        asked: AtomicUsize::new(0),
+        refused: std::sync::Mutex::default(),
+    });
+    let credential = Credential::Bearer(Arc::clone(&tokens) as _);
+    let w = world_with(credential, &ConnectionOptions::default());
+    w.server.faults().next(1, Fault::Unauthenticated);
+    w.client.write(&write()).await.unwrap();
+    assert_eq!(*tokens.refused.lock().unwrap(), ["old"]);
+}
