@@ -169,7 +169,7 @@ impl Mirrored {
 
     /// Returns the comment of a claim, or of its hand-over, that was read once and is gone: somebody deleted it.
     ///
-    /// What is younger than `settle` by the server's time `now` may only be invisible.
+    /// What is younger than `settle` by the server's time `now` may only be invisible: [`missing`](Self::missing) finds it.
     #[must_use]
     pub fn deleted(
         &self,
@@ -178,23 +178,41 @@ impl Mirrored {
         now: Timestamp,
         settle: Duration,
     ) -> Option<CommentId> {
+        let mut missing = self.absent(claim, protocol);
+        let found = missing.find(|first| now.since(first.created) >= settle);
+        found.map(|first| first.id)
+    }
+
+    /// Returns the comment of a claim, or of its hand-over, that was read once and is not in the thread, however young.
+    ///
+    /// It may be invisible for now only; either way nothing irrevocable may be built on it.
+    #[must_use]
+    pub fn missing(&self, claim: CommentId, protocol: &Protocol) -> Option<CommentId> {
+        self.absent(claim, protocol).next().map(|first| first.id)
+    }
+
+    fn absent<'a>(
+        &'a self,
+        claim: CommentId,
+        protocol: &'a Protocol,
+    ) -> impl Iterator<Item = &'a Comment> {
         let key = &self.issue.key;
-        let read = |comment: &Comment| match protocol.voice(key, comment) {
+        let read = move |comment: &Comment| match protocol.voice(key, comment) {
             Voice::Ours(memo) => LockMemo::read(key, comment, &memo).ok().flatten(),
             _ => None,
         };
-        let hands_over = |comment: &Comment| match read(comment)?.kind {
+        let hands_over = move |comment: &Comment| match read(comment)?.kind {
             LockKind::Submit {
                 claim: of, patch, ..
             } if of == claim => Some(patch),
             _ => None,
         };
         // A hand-over that stands twice is gone only with both.
-        let still_handed_over = |patch| {
+        let still_handed_over = move |patch| {
             let mut visible = self.comments.iter().filter_map(hands_over);
             visible.any(|other| other == patch)
         };
-        let of_claim = |first: &Comment| match read(first).map(|lock| (lock.id, lock.kind)) {
+        let of_claim = move |first: &Comment| match read(first).map(|lock| (lock.id, lock.kind)) {
             Some((id, LockKind::Claim(_))) => id == claim,
             Some((
                 _,
@@ -204,11 +222,8 @@ impl Mirrored {
             )) => of == claim && !still_handed_over(patch),
             _ => false,
         };
-        let mut kept = self.kept.values();
-        let found = kept.find(|first| {
-            self.lacks(first.id) && now.since(first.created) > settle && of_claim(first)
-        });
-        found.map(|first| first.id)
+        let kept = self.kept.values();
+        kept.filter(move |first| self.lacks(first.id) && of_claim(first))
     }
 
     /// Returns one of our memos as it was first read.

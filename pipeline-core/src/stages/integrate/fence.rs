@@ -98,9 +98,10 @@ impl Pipeline {
         if let Some(t) = locks.distrust(&claim.issue) {
             return closed(format!("its memos cannot be trusted: {}", t.reason));
         }
-        let held = locks.state.live_claim(claim.comment, locks.date);
-        if let Some(gone) = held.and_then(|h| self.deleted(locks, h)) {
-            return closed(format!("its comment {gone} was deleted"));
+        // However young: a landing cannot be taken back once the thread shows that it was deleted.
+        let thread = locks.view.issues.get(&claim.issue);
+        if let Some(gone) = thread.and_then(|m| m.missing(claim.comment, &self.protocol)) {
+            return closed(format!("its comment {gone} is not in the thread any more"));
         }
         let current = locks
             .view

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::world::*;
 use crate::agent::TaskKind;
 use crate::memory::ScriptedTurn;
@@ -208,6 +210,30 @@ async fn work_on_the_same_round_is_found_in_the_target_even_if_the_memo_is_missi
     w.dispatch().await;
     w.integrate().await;
     assert_eq!(w.tip(), tip);
+}
+
+#[tokio::test]
+async fn a_hand_over_deleted_in_the_moment_it_was_read_does_not_land() {
+    // By a clock that stands still no time has passed since it was posted; and with D it is as old as D, no more.
+    for settle in [Duration::ZERO, Duration::from_secs(30)] {
+        let w = World::settling(settle);
+        let issue = w.as_time_passes(submitted(&w, MENUS)).await;
+        w.as_time_passes(w.integrate()).await;
+        w.approve(&[]).await;
+        let read = crate::tracker::Tracker::comments(&w.tracker, &issue).await;
+        let thread = read.expect("a thread").value;
+        let done = thread
+            .iter()
+            .find(|c| c.body.starts_with("Note: AI work-done memo"));
+        let done = done.expect("it was handed over").id;
+        w.ann.delete_comment(&issue, done).expect("deletes");
+        let tip = w.tip();
+        let report = w.as_time_passes(w.integrate()).await;
+        assert_eq!(w.tip(), tip, "{}", text(&report));
+        assert!(text(&report).contains("is gone"), "{}", text(&report));
+        w.as_time_passes(w.integrate()).await;
+        assert_eq!(w.tip(), tip, "nor later");
+    }
 }
 
 #[tokio::test]
