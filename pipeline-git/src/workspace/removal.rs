@@ -70,12 +70,11 @@ pub(super) async fn discard(area: &Area) -> Result<(), GitError> {
     let from = area.dir().to_path_buf();
     blocking("remove the workspace", area.dir(), move || {
         create_private(&trash)?;
-        match std::fs::rename(&from, &to) {
+        // The grace time runs from here on. What lies in the trash with an older time is anybody's at once.
+        let begin = || std::fs::File::open(&from)?.set_modified(SystemTime::now());
+        match begin().and_then(|()| std::fs::rename(&from, &to)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            // The grace time runs from here on.
-            renamed => {
-                renamed.and_then(|()| std::fs::File::open(&to)?.set_modified(SystemTime::now()))
-            }
+            renamed => renamed,
         }
     })
     .await?;
