@@ -23,6 +23,7 @@ use pipeline_core::clock::Timestamp;
 use pipeline_core::gate::Person;
 use pipeline_core::integrate::{
     ApplyOutcome, ClaimRef, Integration, OpenOutcome, PatchIntegrator as _, Submission,
+    VerificationRecord,
 };
 use pipeline_core::issue::{CommentId, EventId, IssueKey};
 use pipeline_core::workspace::{
@@ -35,9 +36,13 @@ use tokio::runtime::Runtime;
 
 /// How often each of the two does the same.
 const ROUNDS: usize = 15;
-/// How many patches are integrated, one after the other.
-const PATCHES: usize = 60;
+/// How many patches are integrated.
+const PATCHES: usize = 64;
+/// How many of them wait together: what several agents side by side have handed over when the integrator comes.
+const QUEUE: usize = 8;
+/// How many files lie in a folder, and how many such folders in the one above: as deep as it needs to be, not as wide.
 const IN_A_FOLDER: usize = 100;
+const IN_AN_AREA: usize = 10;
 
 /// A repository with a checkout, and what belongs to ours.
 struct Bench {
@@ -61,8 +66,15 @@ fn git(directory: &Path, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
+/// Has everything written out that waits to be.
+fn sync() {
+    let done = Command::new("sync").status().expect("it starts");
+    assert!(done.success(), "sync: {done}");
+}
+
 fn path_of(file: usize) -> String {
-    format!("src/part{}/file{file}.txt", file / IN_A_FOLDER)
+    let part = file / IN_A_FOLDER;
+    format!("src/area{}/part{part}/file{file}.txt", part / IN_AN_AREA)
 }
 
 fn text_of(file: usize) -> String {
@@ -274,45 +286,78 @@ impl Bench {
         session
     }
 
-    fn apply(&self, session: &mut dyn Integration, nth: usize, patch: &[u8]) -> Duration {
-        let submission = Self::submission(nth, patch);
+    /// Makes a sealed candidate of a queue, on which nothing is to be run, and returns what each patch took of it.
+    fn integrate(&self, session: &mut dyn Integration, queue: &[Submission]) -> (Duration, String) {
         let began = Instant::now();
-        let applied = self.runtime.block_on(session.apply(&submission, &[]));
-        let took = began.elapsed();
-        assert_eq!(applied.expect("asked"), ApplyOutcome::Applied);
-        took
+        let tree = self.runtime.block_on(async {
+            for submission in queue {
+                let applied = session.apply(submission, &[]).await.expect("asked");
+                assert_eq!(applied, ApplyOutcome::Applied);
+            }
+            let tip = session.candidate().and_then(|candidate| candidate.tip());
+            let tree = tip.expect("a chain").tree.clone();
+            let at = Timestamp::from_millis(1_800_000_100_000);
+            let record = VerificationRecord {
+                tree: tree.clone(),
+                commands: "none".to_owned(),
+                verified: false,
+                at,
+            };
+            session.set_verified(record).await.expect("kept");
+            session.seal(at).await.expect("sealed");
+            tree
+        });
+        let took = began.elapsed() / u32::try_from(queue.len()).expect("small");
+        self.runtime.block_on(session.discard()).expect("dropped");
+        (took, tree.to_string())
     }
 
-    fn integrate_row(&self) -> Row {
+    /// Integrates patches, so many of which wait together.
+    fn integrate_row(&self, name: &'static str, together: usize) -> Row {
         let patches = self.patches();
         let clone = self.dir.path().join("rival");
-        git(self.dir.path(), &["clone", "--quiet", "repo", "rival"]);
-        let mut session = self.session();
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for (nth, patch) in patches.iter().enumerate() {
-            let file = self.dir.path().join("the.patch");
-            std::fs::write(&file, patch).expect("written");
-            let at = file.to_str().expect("UTF-8");
-            let began = Instant::now();
-            git(&clone, &["apply", "--check", at]);
-            git(&clone, &["apply", "--index", at]);
-            git(
-                &clone,
-                &["commit", "--quiet", "--message", "Change two files"],
-            );
-            theirs.push(began.elapsed());
-            ours.push(self.apply(&mut *session, nth, patch));
+        if !clone.exists() {
+            git(self.dir.path(), &["clone", "--quiet", "repo", "rival"]);
         }
-        let tree = session
-            .candidate()
-            .and_then(|c| c.tip())
-            .map(|tip| tip.tree.to_string());
-        let by_hand = git(&clone, &["rev-parse", "HEAD^{tree}"]);
-        let by_hand = String::from_utf8(by_hand).expect("text");
-        assert_eq!(tree.as_deref(), Some(by_hand.trim()), "the same tree");
-        self.runtime.block_on(session.discard()).expect("dropped");
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let numbered: Vec<(usize, &Vec<u8>)> = patches.iter().enumerate().collect();
+        let Some((warm, _)) = patches.split_last() else {
+            unreachable!("there are some")
+        };
+        for queue in numbered.chunks(together).take(ROUNDS) {
+            git(&clone, &["reset", "--quiet", "--hard", "origin/main"]);
+            let mut by_hand = Duration::ZERO;
+            for (_, patch) in queue {
+                let file = self.dir.path().join("the.patch");
+                std::fs::write(&file, patch).expect("written");
+                let at = file.to_str().expect("UTF-8");
+                let began = Instant::now();
+                git(&clone, &["apply", "--check", at]);
+                git(&clone, &["apply", "--index", at]);
+                git(
+                    &clone,
+                    &["commit", "--quiet", "--message", "Change two files"],
+                );
+                by_hand += began.elapsed();
+            }
+            theirs.push(by_hand / u32::try_from(queue.len()).expect("small"));
+            let queue: Vec<Submission> = queue
+                .iter()
+                .map(|(nth, patch)| Self::submission(*nth, patch))
+                .collect();
+            // What plain git left unsynced would be written out by our first sync, and counted as ours.
+            sync();
+            let mut session = self.session();
+            // The gits that stay have started, and what is known of the trees is that of one patch, at either size.
+            self.integrate(&mut *session, &[Self::submission(PATCHES, warm)]);
+            let (took, tree) = self.integrate(&mut *session, &queue);
+            ours.push(took);
+            let by_hand = git(&clone, &["rev-parse", "HEAD^{tree}"]);
+            let by_hand = String::from_utf8(by_hand).expect("text");
+            assert_eq!(tree, by_hand.trim(), "the same tree");
+        }
         let rival = "apply --check + apply --index + commit";
-        Row::of("patch integrated", rival, 10.0, self.files, ours, theirs)
+        Row::of(name, rival, 10.0, self.files, ours, theirs)
     }
 }
 
@@ -359,7 +404,8 @@ fn rivals() {
     let mut rows = Vec::new();
     for files in [2_000, 20_000] {
         let bench = Bench::of(files);
-        rows.push(bench.integrate_row());
+        rows.push(bench.integrate_row("patch integrated", QUEUE));
+        rows.push(bench.integrate_row("patch integrated, alone", 1));
         rows.push(bench.capture_row());
         bench.workspace_rows(&mut rows);
     }
@@ -410,17 +456,23 @@ fn ours(criterion: &mut Criterion) {
         });
     });
     let patches = bench.patches();
+    let mut number = 0;
     group.bench_function("patch integrated", |criterion| {
         criterion.iter_custom(|times| {
-            let mut sum = Duration::ZERO;
             let mut session = bench.session();
-            for nth in 0..usize::try_from(times).expect("small") {
-                if nth % PATCHES == 0 {
-                    bench.runtime.block_on(session.discard()).expect("dropped");
-                }
-                sum += bench.apply(&mut *session, nth, &patches[nth % PATCHES]);
+            let mut sum = Duration::ZERO;
+            for _ in 0..times {
+                let queue: Vec<Submission> = patches
+                    .iter()
+                    .take(QUEUE)
+                    .map(|patch| {
+                        // Commits that were not kept before.
+                        number += 1;
+                        Bench::submission(number, patch)
+                    })
+                    .collect();
+                sum += bench.integrate(&mut *session, &queue).0;
             }
-            bench.runtime.block_on(session.discard()).expect("dropped");
             sum
         });
     });

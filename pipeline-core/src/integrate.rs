@@ -402,7 +402,10 @@ pub trait PatchIntegrator: Debug + Send + Sync + 'static {
 /// An open session on one target; holds the integrator's lock until it is dropped.
 ///
 /// # Contract
-/// What [`candidate`](Self::candidate) shows is stored: a crash after any method returns loses nothing.
+/// A crash loses nothing. What [`candidate`](Self::candidate) shows is stored when any method that changes it or hands out
+/// a checkout of it returns, but for what [`apply`](Self::apply) added and a verification that ran nothing: that is stored
+/// by the next of them, in one go for any number of patches, and until then whoever opens the next session applies the
+/// stored patches again.
 /// Nothing touches a checkout of the target, and nothing under `refs/heads` moves, before [`land`](Self::land).
 #[async_trait]
 pub trait Integration: Debug + Send + Sync {

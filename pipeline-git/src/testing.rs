@@ -103,6 +103,19 @@ pub(crate) fn git_env(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> String
         .to_owned()
 }
 
+/// Runs git with a file as its input.
+pub(crate) fn git_reading(dir: &Path, args: &[&str], input: std::fs::File) -> String {
+    let output = command(dir, args).stdin(input).output().expect("git runs");
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
+}
+
 /// Tells whether git succeeds.
 pub(crate) fn try_git(dir: &Path, args: &[&str]) -> bool {
     command(dir, args)

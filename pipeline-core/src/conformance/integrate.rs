@@ -39,6 +39,7 @@ pub use self::sessions::a_stored_patch_comes_back;
 pub use self::sessions::an_unknown_target_is_named;
 pub use self::sessions::one_session_at_a_time;
 pub use self::sessions::only_this_very_candidate_is_resumed;
+pub use self::sessions::patches_that_joined_are_stored_by_the_next_checkout;
 pub use self::sessions::verification_is_of_the_last_tree;
 use super::Violation;
 use super::case::Succeeds as _;
@@ -184,6 +185,7 @@ macro_rules! integrator_conformance {
                 only_this_very_candidate_is_resumed,
                 other_work_of_the_person_stays,
                 the_id_is_of_the_content,
+                patches_that_joined_are_stored_by_the_next_checkout,
                 verification_is_of_the_last_tree,
                 what_lands_is_what_was_approved,
                 work_that_is_there_already_is_empty,

@@ -164,6 +164,10 @@ impl Verifier for CommandVerifier {
         hex::encode(h.finalize())
     }
 
+    fn has_checks(&self, target: &Target) -> bool {
+        !self.commands(target).is_empty()
+    }
+
     fn confinement(&self) -> Confinement {
         self.wrapper.confinement()
     }

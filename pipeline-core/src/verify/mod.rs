@@ -54,6 +54,12 @@ pub enum Verification {
 pub trait Verifier: Debug + Send + Sync + 'static {
     /// Returns a digest of what would run; part of the candidate's id.
     fn commands_digest(&self, target: &Target) -> String;
+    /// Returns whether there is anything to run for a target.
+    ///
+    /// Where there is nothing, no tree is made for it and all patches of a queue join the candidate at once.
+    fn has_checks(&self, _target: &Target) -> bool {
+        true
+    }
     /// Returns how the commands are held in.
     fn confinement(&self) -> Confinement;
     /// Runs the checks.

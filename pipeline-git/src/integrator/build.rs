@@ -1,6 +1,8 @@
 //! One patch becomes one commit, without any checkout.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pipeline_core::footprint::encode_readable;
 use pipeline_core::integrate::ApplyOutcome;
@@ -8,7 +10,7 @@ use pipeline_core::integrate::CandidateCommit;
 use pipeline_core::integrate::Submission;
 use pipeline_core::patch;
 use pipeline_core::patch::EntryKind;
-use pipeline_core::patch::NameSet;
+use pipeline_core::patch::ExistingNames;
 use pipeline_core::patch::PatchPolicy;
 use pipeline_core::patch::PatchRefusal;
 use pipeline_core::patch::RepoPath;
@@ -23,6 +25,7 @@ use crate::object::NewCommit;
 use crate::object::Objects;
 use crate::object::Signature;
 use crate::object::SpliceError;
+use crate::object::Tree;
 use crate::object::splice;
 use crate::oid::Kind;
 use crate::oid::Oid;
@@ -170,13 +173,37 @@ fn write_commit(
     objects.write(Kind::Commit, commit.encode())
 }
 
-/// Lists the names in the folders that the policy asks about.
+/// The names in the folders that the policy asks about, where the trees already hold them.
+#[derive(Debug, Default)]
+struct TreeNames(BTreeMap<Vec<u8>, Arc<Tree>>);
+
+impl ExistingNames for TreeNames {
+    fn names_in<'a>(
+        &'a self,
+        folder: &[u8],
+    ) -> Box<dyn Iterator<Item = (&'a [u8], EntryKind)> + 'a> {
+        let entries = self
+            .0
+            .get(folder)
+            .into_iter()
+            .flat_map(|tree| tree.entries());
+        Box::new(entries.map(|entry| {
+            let kind = if entry.mode.is_tree() {
+                EntryKind::Folder
+            } else {
+                EntryKind::File
+            };
+            (entry.name.as_slice(), kind)
+        }))
+    }
+}
+
 async fn names_in(
     objects: &Objects,
     tree: &Oid,
     folders: &[RepoPath],
-) -> Result<NameSet, GitError> {
-    let mut names = NameSet::default();
+) -> Result<TreeNames, GitError> {
+    let mut names = TreeNames::default();
     for folder in folders {
         let oid = match folder.as_bytes() {
             b"" => *tree,
@@ -185,14 +212,8 @@ async fn names_in(
                 _ => continue,
             },
         };
-        for entry in objects.tree(&oid).await?.entries() {
-            let kind = if entry.mode.is_tree() {
-                EntryKind::Folder
-            } else {
-                EntryKind::File
-            };
-            names.insert(folder.as_bytes(), &entry.name, kind);
-        }
+        let listed = objects.tree(&oid).await?;
+        names.0.insert(folder.as_bytes().to_vec(), listed);
     }
     Ok(names)
 }

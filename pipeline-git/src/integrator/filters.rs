@@ -59,10 +59,8 @@ async fn mentions_filter(
 ) -> Result<bool, GitError> {
     let speaks = |content: &[u8]| content.windows(6).any(|word| word == b"filter");
     let info = repository.common_dir().join("info").join("attributes");
-    if tokio::fs::read(info)
-        .await
-        .is_ok_and(|content| speaks(&content))
-    {
+    // A small file, if there is one at all: handing it to another thread would cost more than reading it.
+    if std::fs::read(info).is_ok_and(|content| speaks(&content)) {
         return Ok(true);
     }
     let folders: BTreeSet<&[u8]> = paths.iter().flat_map(|path| path.directories()).collect();

@@ -120,22 +120,22 @@ async fn read(objects: &Objects, target: &Target, record: Oid) -> Result<Kept, I
     Ok(Kept { candidate, record })
 }
 
-/// Keeps a candidate in place of a former one; everything of it is synced when this returns.
+/// Keeps a candidate in place of a former one and returns its record; everything of it is synced then.
 pub(crate) async fn save(
     repository: &Repository,
     objects: &Objects,
-    candidate: Candidate,
+    candidate: &Candidate,
     former: Option<&Oid>,
-) -> Result<Kept, IntegrateError> {
+) -> Result<Oid, IntegrateError> {
     let target = candidate.base.target.clone();
     let operation = || format!("keep the candidate of {target}");
-    let record = write(objects, &candidate).map_err(|error| failed(operation(), error))?;
+    let record = write(objects, candidate).map_err(|error| failed(operation(), error))?;
     let swapped = async {
         objects.keep().await?;
         refs::swap(repository, &ref_of(&target), former, &record, "candidate").await
     };
     match swapped.await.map_err(|error| failed(operation(), error))? {
-        Swap::Done => Ok(Kept { candidate, record }),
+        Swap::Done => Ok(record),
         Swap::Moved => Err(IntegrateError::Other {
             operation: format!("{}: somebody else replaced it meanwhile", operation()),
             source: None,

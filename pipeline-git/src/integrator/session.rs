@@ -52,7 +52,11 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
     target: Target,
     objects: Objects,
-    kept: Option<Kept>,
+    candidate: Option<Candidate>,
+    /// The commit that holds what is stored of it: what the ref must still name when it is replaced.
+    record: Option<Oid>,
+    /// Patches have joined since; they are stored together, before anything is built on them.
+    unstored: bool,
     _lock: OsLock,
 }
 
@@ -66,22 +70,25 @@ impl Session {
         let objects = Objects::open(&shared.repository)
             .map_err(|error| failed(format!("open the session of {target}"), error))?;
         let kept = record::load(&shared.repository, &objects, &target).await?;
+        let (candidate, record) = match kept {
+            Some(Kept { candidate, record }) => (Some(candidate), Some(record)),
+            None => (None, None),
+        };
         Ok(Self {
             shared,
             target,
             objects,
-            kept,
+            candidate,
+            record,
+            unstored: false,
             _lock: lock,
         })
     }
 
-    fn waiting(&self) -> Option<&Candidate> {
-        self.kept.as_ref().map(|kept| &kept.candidate)
-    }
-
     /// Returns the candidate, which there must be.
     fn must_wait(&self) -> Result<&Candidate, IntegrateError> {
-        self.waiting()
+        self.candidate
+            .as_ref()
             .ok_or_else(|| IntegrateError::NoSuchCandidate {
                 typed: format!("on {}", self.target),
             })
@@ -136,21 +143,32 @@ impl Session {
     }
 
     async fn keep(&mut self, candidate: Candidate) -> Result<(), IntegrateError> {
-        let former = self.kept.as_ref().map(|kept| kept.record);
-        let kept = record::save(
+        let record = record::save(
             &self.shared.repository,
             &self.objects,
-            candidate,
-            former.as_ref(),
+            &candidate,
+            self.record.as_ref(),
         )
         .await?;
-        self.kept = Some(kept);
+        self.candidate = Some(candidate);
+        self.record = Some(record);
+        self.unstored = false;
         Ok(())
+    }
+
+    /// Stores what has joined since the candidate was last stored: one sync for all of it, not one for each patch.
+    async fn store(&mut self) -> Result<(), IntegrateError> {
+        match &self.candidate {
+            Some(candidate) if self.unstored => self.keep(candidate.clone()).await,
+            _ => Ok(()),
+        }
     }
 
     async fn drop_candidate(&mut self) -> Result<(), IntegrateError> {
         record::remove(&self.shared.repository, &self.target).await?;
-        self.kept = None;
+        self.candidate = None;
+        self.record = None;
+        self.unstored = false;
         Ok(())
     }
 
@@ -166,7 +184,8 @@ impl Session {
         );
         if landed
             && self
-                .waiting()
+                .candidate
+                .as_ref()
                 .is_some_and(|waiting| waiting.id() == plan.candidate)
         {
             self.drop_candidate().await?;
@@ -248,7 +267,7 @@ impl Integration for Session {
     }
 
     fn candidate(&self) -> Option<&Candidate> {
-        self.waiting()
+        self.candidate.as_ref()
     }
 
     async fn tip(&self) -> Result<CommitId, IntegrateError> {
@@ -267,7 +286,7 @@ impl Integration for Session {
         submission: &Submission,
         declared: &[String],
     ) -> Result<ApplyOutcome, IntegrateError> {
-        let mut candidate = match self.waiting() {
+        let mut candidate = match &self.candidate {
             Some(candidate) if candidate.sealed => {
                 return Err(IntegrateError::Sealed { id: candidate.id() });
             }
@@ -280,7 +299,8 @@ impl Integration for Session {
             .await
             .map_err(|error| failed(format!("apply the patch of {issue}"), error))?;
         if outcome == ApplyOutcome::Applied {
-            self.keep(candidate).await?;
+            self.candidate = Some(candidate);
+            self.unstored = true;
         }
         Ok(outcome)
     }
@@ -311,7 +331,8 @@ impl Integration for Session {
     }
 
     async fn checkout(&mut self, which: Checkout) -> Result<PathBuf, IntegrateError> {
-        let commit = match (which, self.waiting()) {
+        self.store().await?;
+        let commit = match (which, &self.candidate) {
             (Checkout::Base, None) => self.find_tip().await?,
             (Checkout::Base, Some(candidate)) => parsed(&candidate.base.commit),
             (Checkout::Candidate, _) => match self.must_wait()?.tip() {
@@ -335,10 +356,17 @@ impl Integration for Session {
         if candidate.tip().is_none_or(|tip| tip.tree != record.tree) {
             return Err(IntegrateError::WrongTree);
         }
+        let ran = record.verified;
         let mut changed = candidate.clone();
         changed.verification = Some(record);
         if changed.sealed && changed.id() != candidate.id() {
             return Err(IntegrateError::Sealed { id: candidate.id() });
+        }
+        if !ran && !changed.sealed {
+            // That nothing was run is found again at no cost.
+            self.candidate = Some(changed);
+            self.unstored = true;
+            return Ok(());
         }
         self.keep(changed).await
     }

@@ -109,6 +109,12 @@ impl Bench {
         assert_eq!(outcome, ApplyOutcome::Applied);
     }
 
+    /// Has everything stored that has joined.
+    async fn store(&self, session: &mut Session) {
+        let checkout = session.checkout(Checkout::Candidate).await;
+        checkout.expect("checked out");
+    }
+
     /// Verifies and seals what waits, and gives the OK for it.
     async fn seal(&self, session: &mut Session) -> LocalOk {
         let tree = session

@@ -76,13 +76,7 @@ pub(crate) fn keep(quarantine: &Path, objects: &Path) -> io::Result<()> {
     if moves.is_empty() {
         return Ok(());
     }
-    sync_all(&moves)?;
-    for (from, to) in &moves {
-        match fs::rename(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_across(from, to)?,
-            done => done?,
-        }
-    }
+    place(&moves)?;
     let dirs: Vec<PathBuf> = dirs.into_iter().collect();
     at_once(&dirs, |dir| sync_dir(dir))
 }
@@ -107,15 +101,21 @@ fn is_hex(name: &OsStr) -> bool {
     name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Syncs many objects at once, which nobody may write any more.
-fn sync_all(moves: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+/// Syncs files, which nobody may write any more, all at once, and then moves one after the other to where it belongs.
+pub(super) fn place(moves: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     at_once(moves, |(from, _)| {
         let file = fs::File::open(from)?;
         let mut permissions = file.metadata()?.permissions();
         permissions.set_readonly(true);
         file.set_permissions(permissions)?;
         file.sync_all()
-    })
+    })?;
+    moves
+        .iter()
+        .try_for_each(|(from, to)| match fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_across(from, to),
+            done => done,
+        })
 }
 
 /// Does the same to many files: the file system merges the syncs that several threads ask for at one time.

@@ -2,6 +2,7 @@
 
 mod commit;
 mod loose;
+mod pack;
 mod splice;
 mod store;
 mod tree;

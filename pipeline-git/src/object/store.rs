@@ -20,6 +20,8 @@ use crate::object::Commit;
 use crate::object::Entry;
 use crate::object::Tree;
 use crate::object::loose;
+use crate::object::pack;
+use crate::object::pack::Pack;
 use crate::oid::Kind;
 use crate::oid::ObjectFormat;
 use crate::oid::Oid;
@@ -27,6 +29,10 @@ use crate::repository::Repository;
 
 /// The largest object that is read into memory.
 const READ_CAP: u64 = 512 << 20;
+/// Up to how many objects are files of their own; more are a pack.
+///
+/// A repository where every memo and every single patch were a pack would soon have too many of them for git's taste.
+const FEW: usize = 4;
 /// How many parsed trees are remembered before the memory is emptied.
 const TREES: usize = 8192;
 
@@ -48,6 +54,8 @@ pub(crate) struct Objects {
     raw_differ: Mutex<Option<Conversation>>,
     /// Made in this process, not yet a file.
     pending: Mutex<Pending>,
+    /// Staged in packs and not kept.
+    packs: Mutex<Vec<Arc<Pack>>>,
     trees: Mutex<HashMap<Oid, Arc<Tree>>>,
 }
 
@@ -75,6 +83,7 @@ impl Objects {
             differ: Mutex::default(),
             raw_differ: Mutex::default(),
             pending: Mutex::default(),
+            packs: Mutex::default(),
             trees: Mutex::default(),
         })
     }
@@ -228,11 +237,18 @@ impl Objects {
         }
         let oids: Vec<_> = new.iter().map(|(oid, ..)| *oid).collect();
         let quarantine = self.quarantine.path().to_path_buf();
-        blocking("write objects in", self.quarantine.path(), move || {
+        let packed = new.len() > FEW || !lock(&self.packs).is_empty();
+        let format = self.format();
+        let pack = blocking("write objects in", self.quarantine.path(), move || {
+            if packed {
+                return pack::stage(&quarantine, format, &new).map(Some);
+            }
             new.iter()
                 .try_for_each(|(oid, kind, content)| loose::stage(&quarantine, oid, *kind, content))
+                .map(|()| None)
         })
         .await?;
+        lock(&self.packs).extend(pack.map(Arc::new));
         let mut pending = lock(&self.pending);
         for oid in oids {
             pending.remove(&oid);
@@ -249,12 +265,24 @@ impl Objects {
             self.quarantine.path().to_path_buf(),
             self.repository.objects_dir(),
         );
+        let format = self.format();
+        let packs = lock(&self.packs).clone();
+        let kept = packs.clone();
         blocking(
             "keep objects in",
             &self.repository.objects_dir(),
-            move || loose::keep(&quarantine, &objects),
+            move || {
+                loose::keep(&quarantine, &objects)?;
+                if packs.is_empty() {
+                    return Ok(());
+                }
+                pack::keep(&packs, &quarantine, &objects, format)
+            },
         )
-        .await
+        .await?;
+        let is_kept = |pack: &Arc<Pack>| kept.iter().any(|one| Arc::ptr_eq(one, pack));
+        lock(&self.packs).retain(|pack| !is_kept(pack));
+        Ok(())
     }
 
     /// Returns the difference of two trees as a patch, as git itself derives it.

@@ -96,7 +96,11 @@ impl Tree {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.entries.iter().map(|e| e.name.len() + 40).sum());
         for entry in &self.entries {
-            out.extend_from_slice(format!("{:o} ", entry.mode.0).as_bytes());
+            match entry.mode {
+                Mode::FILE => out.extend_from_slice(b"100644 "),
+                Mode::TREE => out.extend_from_slice(b"40000 "),
+                other => out.extend_from_slice(format!("{:o} ", other.0).as_bytes()),
+            }
             out.extend_from_slice(&entry.name);
             out.push(0);
             out.extend_from_slice(entry.oid.as_bytes());

@@ -9,6 +9,7 @@ use crate::conformance::Violation;
 use crate::conformance::case::Succeeds as _;
 use crate::conformance::case::ensure;
 use crate::conformance::case::same;
+use crate::integrate::Checkout;
 use crate::integrate::IntegrateError;
 use crate::integrate::OpenOutcome;
 use crate::integrate::VerificationRecord;
@@ -113,6 +114,28 @@ pub async fn a_candidate_survives_its_session(
         OpenOutcome::Opened(session) => session,
         OpenOutcome::Busy => return Err(Violation::new("a dropped session is still busy")),
     };
+    same("the candidate", &waiting(&*session)?, &candidate)
+}
+
+/// Whatever is run on a candidate is run on what the next process finds, too.
+///
+/// # Errors
+/// Says how the rule is broken.
+pub async fn patches_that_joined_are_stored_by_the_next_checkout(
+    harness: &dyn IntegratorHarness,
+) -> Result<(), Violation> {
+    let bench = Bench::of(harness).await?;
+    let mut session = bench.open().await?;
+    for (number, path) in [(1, "app/b.txt"), (2, "app/new/c.txt")] {
+        let submission = bench.submission(number, path, "more\n").await?;
+        bench.apply(&mut *session, &submission).await?;
+    }
+    let checkout = session.checkout(Checkout::Candidate).await;
+    checkout.succeeds("checking the candidate out")?;
+    let candidate = waiting(&*session)?;
+    same("the number of commits", &candidate.commits.len(), &2)?;
+    drop(session);
+    let session = bench.open().await?;
     same("the candidate", &waiting(&*session)?, &candidate)
 }
 

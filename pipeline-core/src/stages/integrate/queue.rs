@@ -1,6 +1,7 @@
 //! The queue: submitted patches join the candidate in batches, each verified as a whole before the next.
 //!
-//! A batch of one, which is what a team has that configures nothing, is one patch after the other.
+//! A batch of one, which is what a team has that configures checks alone, is one patch after the other. Where nothing is to
+//! be run, nothing can be found wrong, and all of them are one batch.
 
 use std::collections::VecDeque;
 
@@ -154,7 +155,11 @@ impl Pipeline {
         let mut base_passes = false;
         while !queue.is_empty() {
             let ground = Ground::of(session);
-            let most = record.batch(self.settings.max_batch);
+            let most = if self.has_checks(&target) {
+                record.batch(self.settings.max_batch)
+            } else {
+                queue.len()
+            };
             let mut batch = Vec::new();
             while batch.len() < most
                 && let Some(h) = queue.pop_front()

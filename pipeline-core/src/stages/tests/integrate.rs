@@ -318,6 +318,25 @@ async fn a_batch_is_verified_as_a_whole_and_the_bad_patch_alone_goes_back() {
 }
 
 #[tokio::test]
+async fn without_checks_a_whole_queue_joins_at_once_and_no_tree_is_made_for_it() {
+    let w = World::with(|s| s.max_issues_per_tick = 50);
+    w.no_checks
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    one_of_six_is_bad(&w).await;
+    let report = w.integrate().await;
+    let review = w.pipeline.review(None).await.expect("review");
+    let candidate = &review[0].candidate;
+    assert_eq!(candidate.commits.len(), 6, "{}", text(&report));
+    let record = candidate.verification.as_ref().expect("recorded");
+    assert!(!record.verified && candidate.sealed);
+    assert_eq!(w.verified.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert!(!w.checked_out());
+    w.approve(&[]).await;
+    w.integrate().await;
+    assert_eq!(w.repository.log(&main_branch()).len(), 7);
+}
+
+#[tokio::test]
 async fn what_a_dead_integrator_had_not_verified_is_nobody_elses_fault() {
     let w = World::new();
     let bad = w.started("T", &[MENUS]).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::LazyLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -72,13 +73,15 @@ pub(super) struct World {
     pub(super) gate: MemoryGate,
     pub(super) told: Arc<Told>,
     pub(super) verified: Arc<AtomicUsize>,
+    /// Nothing is to be run.
+    pub(super) no_checks: Arc<AtomicBool>,
     /// The disk of the first machine's journal, which may be full.
     pub(super) disk: Arc<Disk>,
     /// The machine's own wall clock, which may be off.
     pub(super) wall: Arc<Wall>,
     pub(super) pipeline: Pipeline,
     make: Make,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// A journal in memory on a disk that may be full.
@@ -152,7 +155,10 @@ static RULES: LazyLock<Conflicts> = LazyLock::new(|| {
 
 /// Fails if a file `BROKEN` lies in the tree.
 #[derive(Debug)]
-struct NoBrokenFile(Arc<AtomicUsize>);
+struct NoBrokenFile {
+    runs: Arc<AtomicUsize>,
+    off: Arc<AtomicBool>,
+}
 
 #[async_trait]
 impl Verifier for NoBrokenFile {
@@ -160,12 +166,16 @@ impl Verifier for NoBrokenFile {
         "no-broken-file".into()
     }
 
+    fn has_checks(&self, _target: &Target) -> bool {
+        !self.off.load(Ordering::Relaxed)
+    }
+
     fn confinement(&self) -> Confinement {
         Confinement::Unconfined
     }
 
     async fn verify(&self, request: &VerifyRequest) -> Result<Verification, VerifyError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.runs.fetch_add(1, Ordering::Relaxed);
         if request.root.join("BROKEN").exists() {
             return Ok(Verification::Failed {
                 command: "test".into(),
@@ -271,6 +281,7 @@ impl World {
         let other = Arc::new(ScriptedAgent::new("carl"));
         let told = Arc::new(Told::default());
         let verified = Arc::new(AtomicUsize::new(0));
+        let no_checks = Arc::new(AtomicBool::new(false));
         let gate = MemoryGate::new();
         let integrator = Integrator {
             name: "main-bob".into(),
@@ -302,7 +313,7 @@ impl World {
         let make: Make = {
             let (clock, told, agent) = (Arc::clone(&wall), Arc::clone(&told), Arc::clone(&agent));
             let other = Arc::clone(&other);
-            let verified = Arc::clone(&verified);
+            let (verified, no_checks) = (Arc::clone(&verified), Arc::clone(&no_checks));
             let (repository, gate) = (repository.clone(), gate.clone());
             let top = folder.path().to_owned();
             Box::new(move |process: Process| {
@@ -342,7 +353,10 @@ impl World {
                     .with_runner(Arc::new(runner))
                     .with_workspaces(workspaces)
                     .with_integrator(Arc::new(integrator))
-                    .with_verifier(Arc::new(NoBrokenFile(Arc::clone(&verified))))
+                    .with_verifier(Arc::new(NoBrokenFile {
+                        runs: Arc::clone(&verified),
+                        off: Arc::clone(&no_checks),
+                    }))
                     .with_conflicts(RULES.clone())
                     .with_gate(Arc::new(gate.clone()))
                     .build()
@@ -354,7 +368,6 @@ impl World {
             owner: myself(),
         });
         let (ann, eve) = (tracker.as_person("ann"), tracker.as_person("eve"));
-        let _folder = folder;
         Self {
             tracker,
             clock,
@@ -366,12 +379,18 @@ impl World {
             gate,
             told,
             verified,
+            no_checks,
             disk,
             wall,
             pipeline,
             make,
-            _folder,
+            folder,
         }
+    }
+
+    /// Returns whether a tree was made to run something in.
+    pub(super) fn checked_out(&self) -> bool {
+        self.folder.path().join("verify").exists()
     }
 
     /// Makes the pipeline of one more process on the same machine, which sees the tracker as given.

@@ -21,6 +21,7 @@ async fn a_candidate_is_a_chain_and_nothing_else_moves() {
     bench
         .add(&mut session, 2, "app/b.txt", "b1\nB2\nb3\n")
         .await;
+    bench.store(&mut session).await;
     let candidate = session.candidate().expect("two patches").clone();
     assert_eq!(candidate.commits.len(), 2);
     assert_eq!(candidate.base.commit.as_str(), tip);
@@ -66,6 +67,7 @@ async fn a_candidate_survives_the_session_and_garbage_collection() {
     bench
         .add(&mut session, 1, "app/a.txt", "a1\nA2\na3\n")
         .await;
+    bench.store(&mut session).await;
     let before = session.candidate().cloned();
     drop(session);
     bench.fixture.git(&["gc", "-q", "--prune=now"]);
