@@ -89,23 +89,20 @@ pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
 }
 
 pub(crate) fn git_env(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> String {
-    let output = command(dir, args)
-        .envs(env.iter().copied())
-        .output()
-        .expect("git runs");
-    assert!(
-        output.status.success(),
-        "git {args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout)
-        .trim_end()
-        .to_owned()
+    let mut command = command(dir, args);
+    command.envs(env.iter().copied());
+    said(command, args)
 }
 
 /// Runs git with a file as its input.
 pub(crate) fn git_reading(dir: &Path, args: &[&str], input: std::fs::File) -> String {
-    let output = command(dir, args).stdin(input).output().expect("git runs");
+    let mut command = command(dir, args);
+    command.stdin(input);
+    said(command, args)
+}
+
+fn said(mut command: std::process::Command, args: &[&str]) -> String {
+    let output = command.output().expect("git runs");
     assert!(
         output.status.success(),
         "git {args:?}: {}",
