@@ -402,10 +402,10 @@ pub trait PatchIntegrator: Debug + Send + Sync + 'static {
 /// An open session on one target; holds the integrator's lock until it is dropped.
 ///
 /// # Contract
-/// A crash loses nothing. What [`candidate`](Self::candidate) shows is stored when any method that changes it or hands out
-/// a checkout of it returns, but for what [`apply`](Self::apply) added and a verification that ran nothing: that is stored
-/// by the next of them, in one go for any number of patches, and until then whoever opens the next session applies the
-/// stored patches again.
+/// A crash loses nothing. What [`candidate`](Self::candidate) shows is stored when [`rebuild`](Self::rebuild),
+/// [`checkout`](Self::checkout), [`set_verified`](Self::set_verified) of something that ran, or [`seal`](Self::seal)
+/// returns. What [`apply`](Self::apply) added, and that nothing was to be run, may be stored by the next of these only, in
+/// one go for any number of patches; until then whoever opens the next session applies the stored patches again.
 /// Nothing touches a checkout of the target, and nothing under `refs/heads` moves, before [`land`](Self::land).
 #[async_trait]
 pub trait Integration: Debug + Send + Sync {

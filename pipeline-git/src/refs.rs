@@ -47,6 +47,8 @@ pub(crate) async fn swap(
         Ok(()) => Ok(Swap::Done),
         // git answers a lost race and a broken ref alike; what the ref is now tells them apart.
         Err(error) => match find(repository, name).await? {
+            // It had moved before git was ended.
+            Some(found) if found == *new => Ok(Swap::Done),
             found if found == old.copied() => Err(error),
             _ => Ok(Swap::Moved),
         },

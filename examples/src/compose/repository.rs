@@ -307,7 +307,13 @@ fn verifier(workplace: &Workplace, around: &Surroundings, wrapper: Wrapper) -> C
     let env = [("PATH".to_owned(), text(&around.search_path()))]
         .into_iter()
         .chain(named.iter().map(|(name, value)| (text(name), text(value))));
-    CommandVerifier::new(section.commands.iter().map(command).collect())
+    let verifier = CommandVerifier::new(section.commands.iter().map(command).collect())
         .confined(wrapper)
-        .with_env(env.collect())
+        .with_env(env.collect());
+    let hooks = &workplace.config().workspace.hooks;
+    if hooks.after_create.is_some() || hooks.before_verify.is_some() {
+        verifier.after_hooks()
+    } else {
+        verifier
+    }
 }

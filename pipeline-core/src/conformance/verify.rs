@@ -176,6 +176,11 @@ pub async fn the_first_failure_decides_and_is_told(
 /// Says how the rule is broken.
 pub async fn without_checks_nothing_passed(harness: &dyn VerifierHarness) -> Result<(), Violation> {
     let request = tree(harness, "nothing")?;
+    for (checks, any) in [(vec![], false), (vec![check("one", "true")], true)] {
+        let verifier = harness.verifier(&checks, LONG);
+        let said = verifier.has_checks(&request.target);
+        same("whether there are checks", &said, &any)?;
+    }
     let verification = verified(harness, &[], &request).await?;
     same(
         "the verification",
@@ -375,6 +380,10 @@ mod tests {
     impl Verifier for Always {
         fn commands_digest(&self, _target: &Target) -> String {
             "always".to_owned()
+        }
+
+        fn has_checks(&self, _target: &Target) -> bool {
+            true
         }
 
         fn confinement(&self) -> Confinement {

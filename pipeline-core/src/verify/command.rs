@@ -45,6 +45,7 @@ pub struct CommandVerifier {
     wrapper: Wrapper,
     env: Vec<(String, String)>,
     read: Vec<PathBuf>,
+    hooks: bool,
 }
 
 impl CommandVerifier {
@@ -58,6 +59,7 @@ impl CommandVerifier {
             wrapper: Wrapper::none(),
             env,
             read,
+            hooks: false,
         }
     }
 
@@ -79,6 +81,13 @@ impl CommandVerifier {
     #[must_use]
     pub fn with_env(mut self, env: Vec<(String, String)>) -> Self {
         self.env = env;
+        self
+    }
+
+    /// Says that hooks run where a tree is made for the checks: one is made even where there is no command.
+    #[must_use]
+    pub fn after_hooks(mut self) -> Self {
+        self.hooks = true;
         self
     }
 
@@ -165,7 +174,7 @@ impl Verifier for CommandVerifier {
     }
 
     fn has_checks(&self, target: &Target) -> bool {
-        !self.commands(target).is_empty()
+        self.hooks || !self.commands(target).is_empty()
     }
 
     fn confinement(&self) -> Confinement {

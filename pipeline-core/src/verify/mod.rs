@@ -56,10 +56,9 @@ pub trait Verifier: Debug + Send + Sync + 'static {
     fn commands_digest(&self, target: &Target) -> String;
     /// Returns whether there is anything to run for a target.
     ///
-    /// Where there is nothing, no tree is made for it and all patches of a queue join the candidate at once.
-    fn has_checks(&self, _target: &Target) -> bool {
-        true
-    }
+    /// Where there is nothing, [`verify`](Self::verify) answers [`Verification::NothingToRun`] for any tree; so none is made
+    /// for it, and all patches of a queue join the candidate at once.
+    fn has_checks(&self, target: &Target) -> bool;
     /// Returns how the commands are held in.
     fn confinement(&self) -> Confinement;
     /// Runs the checks.

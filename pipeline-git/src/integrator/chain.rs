@@ -74,6 +74,8 @@ pub(crate) async fn rewrite(
         };
         commits.push((step.claim.clone(), commit_id(&parent)));
     }
+    // It may be a while until the branch names them.
+    objects.stage_apart().await?;
     objects.keep().await?;
     let old_tree = objects.commit(&old).await?.tree;
     let new_tree = objects.commit(&parent).await?.tree;

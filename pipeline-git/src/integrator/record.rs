@@ -135,7 +135,10 @@ pub(crate) async fn save(
         refs::swap(repository, &ref_of(&target), former, &record, "candidate").await
     };
     match swapped.await.map_err(|error| failed(operation(), error))? {
-        Swap::Done => Ok(record),
+        Swap::Done => {
+            objects.named();
+            Ok(record)
+        }
         Swap::Moved => Err(IntegrateError::Other {
             operation: format!("{}: somebody else replaced it meanwhile", operation()),
             source: None,

@@ -67,7 +67,7 @@ impl Session {
         target: Target,
         lock: OsLock,
     ) -> Result<Self, IntegrateError> {
-        let objects = Objects::open(&shared.repository)
+        let objects = Objects::open_packing(&shared.repository)
             .map_err(|error| failed(format!("open the session of {target}"), error))?;
         let kept = record::load(&shared.repository, &objects, &target).await?;
         let (candidate, record) = match kept {
@@ -406,6 +406,12 @@ impl Integration for Session {
     }
 
     async fn roll_forward(&mut self, plan: &LandingPlan) -> Result<LandOutcome, IntegrateError> {
+        let new = self.objects.find(&parsed(&plan.new)).await;
+        let new = new.map_err(|error| failed(format!("look for {}", plan.new), error))?;
+        if new.is_none() {
+            // What the branch does not name, somebody's clean-up may have taken; it is written anew.
+            return Ok(LandOutcome::BaseMoved);
+        }
         let landing = Landing::of(
             &self.shared.repository,
             &self.objects,

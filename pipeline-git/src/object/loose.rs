@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
+use pipeline_core::random::nonce;
+
 use crate::oid::Kind;
 use crate::oid::Oid;
 
@@ -47,7 +49,10 @@ pub(crate) fn stage(quarantine: &Path, oid: &Oid, kind: Kind, content: &[u8]) ->
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    fs::write(path, encode(kind, content))
+    // Under a name that is no object's until it is whole: a full disk leaves a part of it.
+    let begun = path.with_file_name(format!("tmp_obj_{}", nonce()));
+    fs::write(&begun, encode(kind, content))?;
+    fs::rename(begun, path)
 }
 
 /// Moves every object of a quarantine into the repository so that they survive a power cut.

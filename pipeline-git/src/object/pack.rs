@@ -10,9 +10,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::io::BufWriter;
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
 
 use flate2::Compress;
 use flate2::Compression;
@@ -20,7 +25,6 @@ use flate2::Crc;
 use flate2::FlushCompress;
 use flate2::Status;
 use pipeline_core::random::nonce;
-use sha2::Digest as _;
 
 use crate::object::loose::place;
 use crate::object::loose::sync_dir;
@@ -46,50 +50,68 @@ pub(crate) struct Pack {
     places: BTreeMap<Oid, Place>,
 }
 
-/// The bytes of a pack as it is put together.
-#[derive(Debug)]
-struct Builder {
-    bytes: Vec<u8>,
+/// A pack on its way into a file, under a name nothing looks for.
+struct Writing {
+    folder: PathBuf,
+    begun: PathBuf,
+    file: BufWriter<fs::File>,
+    sum: Sum,
+    format: ObjectFormat,
+    length: u64,
     places: BTreeMap<Oid, Place>,
 }
 
-impl Builder {
-    fn new(objects: usize) -> io::Result<Self> {
-        let mut bytes = b"PACK\0\0\0\x02".to_vec();
-        bytes.extend(number(objects)?);
-        Ok(Self {
-            bytes,
+impl Writing {
+    fn begin(directory: &Path, format: ObjectFormat, objects: usize) -> io::Result<Self> {
+        let folder = folder_of(directory);
+        fs::create_dir_all(&folder)?;
+        let begun = folder.join(format!("tmp_pack_{}", nonce()));
+        let mut writing = Self {
+            file: BufWriter::new(fs::File::create(&begun)?),
+            folder,
+            begun,
+            sum: Sum::new(format),
+            format,
+            length: 0,
             places: BTreeMap::new(),
-        })
+        };
+        writing.put(b"PACK\0\0\0\x02")?;
+        writing.put(&number(objects)?)?;
+        Ok(writing)
     }
 
-    fn add(&mut self, oid: Oid, packed: &[u8], crc: u32) {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sum.update(bytes);
+        self.length += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    fn add(&mut self, oid: Oid, packed: &[u8], crc: u32) -> io::Result<()> {
         let place = Place {
-            offset: self.bytes.len() as u64,
+            offset: self.length,
             length: packed.len() as u64,
             crc,
         };
         self.places.insert(oid, place);
-        self.bytes.extend_from_slice(packed);
+        self.put(packed)
     }
 
-    /// Writes pack and index into an object directory, unsynced, and returns the pack.
-    fn write(mut self, objects: &Path, format: ObjectFormat) -> io::Result<Pack> {
-        let sum = checksum(format, &self.bytes);
-        self.bytes.extend_from_slice(&sum);
-        let index = index(&self.places, &sum, format)?;
-        let folder = folder_of(objects);
-        fs::create_dir_all(&folder)?;
-        let file = folder.join(format!("pack-{}.pack", hex::encode(&sum)));
+    /// Gives pack and index their names, unsynced.
+    fn end(mut self) -> io::Result<Pack> {
+        let sum = self.sum.end();
+        self.file.write_all(&sum)?;
+        self.file.into_inner()?;
+        let file = self.folder.join(format!("pack-{}.pack", hex::encode(&sum)));
         let places = self.places;
-        if index_of(&file).exists() {
-            // A git may have it open: written anew, it would be cut under its hands.
+        if file.exists() && index_of(&file).exists() {
+            // The same bytes; a git may have them open.
+            fs::remove_file(self.begun)?;
             return Ok(Pack { file, places });
         }
-        fs::write(&file, &self.bytes)?;
+        fs::rename(self.begun, &file)?;
         // A git that stays takes note of the pack as soon as its index has its name.
-        let begun = folder.join(format!("tmp_idx_{}", nonce()));
-        fs::write(&begun, index)?;
+        let begun = self.folder.join(format!("tmp_idx_{}", nonce()));
+        fs::write(&begun, index(&places, &sum, self.format)?)?;
         fs::rename(begun, index_of(&file))?;
         Ok(Pack { file, places })
     }
@@ -101,13 +123,52 @@ pub(crate) fn stage(
     format: ObjectFormat,
     objects: &[(Oid, Kind, Arc<[u8]>)],
 ) -> io::Result<Pack> {
-    let mut pack = Builder::new(objects.len())?;
+    let mut pack = Writing::begin(quarantine, format, objects.len())?;
     let mut compress = Compress::new(Compression::fast(), true);
     for (oid, kind, content) in objects {
         let packed = encode(*kind, content, &mut compress)?;
-        pack.add(*oid, &packed, crc_of(&packed));
+        pack.add(*oid, &packed, crc_of(&packed))?;
     }
-    pack.write(quarantine, format)
+    pack.end()
+}
+
+/// Keeps a pack out of reach of a `git repack` that runs meanwhile, until a ref names what is in it.
+///
+/// Loose objects that nothing names are left alone for days; a pack is taken apart at once, without what nothing names.
+/// This is git's own way to protect what a push brings, until its refs are set.
+#[derive(Debug)]
+pub(crate) struct Guard(PathBuf);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // One that stays costs space, and the next session takes it away.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+/// What stands in a guard, so that nobody else's is taken for ours.
+const GUARD: &str = "issue pipeline: no ref names it yet\n";
+/// Nobody takes so long to set a ref.
+const GUARDED: Duration = Duration::from_secs(3600);
+
+/// Takes away the guards of processes that died between keeping and naming.
+pub(crate) fn sweep_guards(objects: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder_of(objects)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension() != Some(OsStr::new("keep")) {
+            continue;
+        }
+        let age = fs::metadata(&path).and_then(|about| about.modified());
+        let old = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > GUARDED));
+        if old && fs::read(&path).is_ok_and(|content| content == GUARD.as_bytes()) {
+            drop(Guard(path));
+        }
+    }
+    Ok(())
 }
 
 /// Joins the packs of a quarantine to one and moves it into the repository so that it survives a power cut.
@@ -116,29 +177,35 @@ pub(crate) fn keep(
     quarantine: &Path,
     objects: &Path,
     format: ObjectFormat,
-) -> io::Result<()> {
+) -> io::Result<Guard> {
     let mut of_pack = BTreeMap::new();
     for (nth, pack) in packs.iter().enumerate() {
         of_pack.extend(pack.places.keys().map(|oid| (*oid, nth)));
     }
-    let mut joined = Builder::new(of_pack.len())?;
+    let mut joined = Writing::begin(quarantine, format, of_pack.len())?;
     for (nth, pack) in packs.iter().enumerate() {
-        let bytes = fs::read(&pack.file)?;
+        let file = fs::File::open(&pack.file)?;
         for (oid, place) in &pack.places {
             // One that stands in several of them is taken once.
             if of_pack.get(oid) == Some(&nth) {
-                let packed = part(&bytes, place).ok_or_else(|| damaged(&pack.file))?;
-                joined.add(*oid, packed, place.crc);
+                let length = usize::try_from(place.length).map_err(io::Error::other)?;
+                let mut packed = vec![0; length];
+                file.read_exact_at(&mut packed, place.offset)?;
+                joined.add(*oid, &packed, place.crc)?;
             }
         }
     }
-    let pack = joined.write(quarantine, format)?;
+    let pack = joined.end()?;
     let to = folder_of(objects);
     fs::create_dir_all(&to)?;
     let target = to.join(pack.file.file_name().unwrap_or_default());
-    if index_of(&target).exists() {
-        // The same objects in the same order were kept before.
-        return Ok(());
+    let guard = Guard(target.with_extension("keep"));
+    fs::write(&guard.0, GUARD)?;
+    if target.exists() && index_of(&target).exists() {
+        // It was kept before, by somebody who may have died before the last step; and it is as young as its use.
+        fs::File::open(&target)?.set_modified(SystemTime::now())?;
+        sync_dir(&to)?;
+        return Ok(guard);
     }
     let mut moves = Vec::new();
     // The index last: without it git sees no pack.
@@ -152,7 +219,8 @@ pub(crate) fn keep(
         moves.push((moved, to));
     }
     place(&moves)?;
-    sync_dir(&to)
+    sync_dir(&to)?;
+    Ok(guard)
 }
 
 fn folder_of(objects: &Path) -> PathBuf {
@@ -161,17 +229,6 @@ fn folder_of(objects: &Path) -> PathBuf {
 
 fn index_of(pack: &Path) -> PathBuf {
     pack.with_extension(OsStr::new("idx"))
-}
-
-fn part<'b>(bytes: &'b [u8], place: &Place) -> Option<&'b [u8]> {
-    let from = usize::try_from(place.offset).ok()?;
-    let length = usize::try_from(place.length).ok()?;
-    bytes.get(from..from.checked_add(length)?)
-}
-
-fn damaged(file: &Path) -> io::Error {
-    let why = format!("{} is not as it was written", file.display());
-    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// Returns an object as it stands in a pack: its kind and size, then its content, compressed.
@@ -249,8 +306,9 @@ fn index(places: &BTreeMap<Oid, Place>, pack: &[u8], format: ObjectFormat) -> io
         bytes.extend(offset.to_be_bytes());
     }
     bytes.extend_from_slice(pack);
-    let sum = checksum(format, &bytes);
-    bytes.extend_from_slice(&sum);
+    let mut sum = Sum::new(format);
+    sum.update(&bytes);
+    bytes.extend(sum.end());
     Ok(bytes)
 }
 
@@ -270,17 +328,35 @@ fn crc_of(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// Returns what a pack and its index end with: it finds damage and names nothing, so no collision is looked for.
-fn checksum(format: ObjectFormat, bytes: &[u8]) -> Vec<u8> {
-    match format {
-        ObjectFormat::Sha1 => {
-            use sha1_checked::Digest as _;
-            let plain = sha1_checked::Builder::default().detect_collision(false);
-            let mut hasher = plain.build();
-            hasher.update(bytes);
-            hasher.finalize().to_vec()
+/// What a pack and its index end with: it finds damage and names nothing, so no collision is looked for.
+enum Sum {
+    Sha1(Box<sha1_checked::Sha1>),
+    Sha256(sha2::Sha256),
+}
+
+impl Sum {
+    fn new(format: ObjectFormat) -> Self {
+        match format {
+            ObjectFormat::Sha1 => {
+                let plain = sha1_checked::Builder::default().detect_collision(false);
+                Self::Sha1(Box::new(plain.build()))
+            }
+            ObjectFormat::Sha256 => Self::Sha256(sha2::Sha256::default()),
         }
-        ObjectFormat::Sha256 => sha2::Sha256::digest(bytes).to_vec(),
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(hasher) => sha1_checked::Digest::update(hasher.as_mut(), bytes),
+            Self::Sha256(hasher) => sha2::Digest::update(hasher, bytes),
+        }
+    }
+
+    fn end(self) -> Vec<u8> {
+        match self {
+            Self::Sha1(hasher) => sha1_checked::Digest::finalize(*hasher).to_vec(),
+            Self::Sha256(hasher) => sha2::Digest::finalize(hasher).to_vec(),
+        }
     }
 }
 
@@ -324,7 +400,11 @@ mod tests {
             let there = |oid: &Oid| testing::try_git(&repository, &["cat-file", "-e", &oid.hex()]);
             assert!(!there(&first[1].0), "nothing is placed before it is kept");
             for _ in 0..2 {
-                keep(&packs, &quarantine, &into, format).expect("kept");
+                let guard = keep(&packs, &quarantine, &into, format).expect("kept");
+                // Nothing names it, and yet it stays.
+                testing::git(&repository, &["repack", "-a", "-d", "--quiet"]);
+                assert!(there(&first[1].0));
+                drop(guard);
             }
             testing::git(&repository, &["fsck", "--strict", "--no-dangling"]);
             for (oid, _, content) in first.iter().chain(&second) {
@@ -343,6 +423,30 @@ mod tests {
             let pack = names[1].to_str().expect("UTF-8");
             testing::git(&repository, &["verify-pack", pack]);
         }
+    }
+
+    #[test]
+    fn only_an_old_guard_of_ours_is_taken_away() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let folder = folder_of(dir.path());
+        fs::create_dir_all(&folder).expect("made");
+        let long_ago = SystemTime::now() - 2 * GUARDED;
+        for (name, content, at) in [
+            ("old", GUARD, long_ago),
+            ("young", GUARD, SystemTime::now()),
+            ("other", "fetch-pack 7 on elsewhere\n", long_ago),
+        ] {
+            let path = folder.join(format!("pack-{name}.keep"));
+            fs::write(&path, content).expect("written");
+            let file = fs::File::options().write(true).open(path);
+            file.expect("there").set_modified(at).expect("dated");
+        }
+        sweep_guards(dir.path()).expect("swept");
+        let left = fs::read_dir(&folder).expect("readable");
+        let mut left: Vec<_> = left.map(|e| e.expect("readable").file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["pack-other.keep", "pack-young.keep"]);
+        sweep_guards(&dir.path().join("none")).expect("nothing to sweep");
     }
 
     #[test]

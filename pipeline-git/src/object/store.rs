@@ -21,6 +21,7 @@ use crate::object::Entry;
 use crate::object::Tree;
 use crate::object::loose;
 use crate::object::pack;
+use crate::object::pack::Guard;
 use crate::object::pack::Pack;
 use crate::oid::Kind;
 use crate::oid::ObjectFormat;
@@ -29,9 +30,7 @@ use crate::repository::Repository;
 
 /// The largest object that is read into memory.
 const READ_CAP: u64 = 512 << 20;
-/// Up to how many objects are files of their own; more are a pack.
-///
-/// A repository where every memo and every single patch were a pack would soon have too many of them for git's taste.
+/// Up to how many objects, staged since the last keeping, are files of their own also where packs are made.
 const FEW: usize = 4;
 /// How many parsed trees are remembered before the memory is emptied.
 const TREES: usize = 8192;
@@ -54,8 +53,14 @@ pub(crate) struct Objects {
     raw_differ: Mutex<Option<Conversation>>,
     /// Made in this process, not yet a file.
     pending: Mutex<Pending>,
+    /// More than a few objects become a pack.
+    packing: bool,
     /// Staged in packs and not kept.
     packs: Mutex<Vec<Arc<Pack>>>,
+    /// How many were staged as files of their own and not kept.
+    apart: Mutex<usize>,
+    /// Of packs that are kept and that no ref names yet.
+    guards: Mutex<Vec<Guard>>,
     trees: Mutex<HashMap<Oid, Arc<Tree>>>,
 }
 
@@ -63,6 +68,18 @@ impl Objects {
     /// Opens a view with an empty quarantine.
     pub(crate) fn open(repository: &Repository) -> Result<Self, GitError> {
         Self::open_with(repository, None)
+    }
+
+    /// Opens a view for who makes many objects that a ref is about to name: they are kept in packs.
+    ///
+    /// Nobody else does: a pack for every memo and every patch would soon be too many of them for git's taste.
+    pub(crate) fn open_packing(repository: &Repository) -> Result<Self, GitError> {
+        let objects = repository.objects_dir();
+        pack::sweep_guards(&objects).map_err(GitError::file("look through", &objects))?;
+        Ok(Self {
+            packing: true,
+            ..Self::open(repository)?
+        })
     }
 
     /// Opens a view that also reads from another object directory.
@@ -83,7 +100,10 @@ impl Objects {
             differ: Mutex::default(),
             raw_differ: Mutex::default(),
             pending: Mutex::default(),
+            packing: false,
             packs: Mutex::default(),
+            apart: Mutex::default(),
+            guards: Mutex::default(),
             trees: Mutex::default(),
         })
     }
@@ -228,6 +248,17 @@ impl Objects {
 
     /// Writes what was made to the quarantine, so that git itself can read it.
     pub(crate) async fn stage(&self) -> Result<(), GitError> {
+        let staged = *lock(&self.apart) + lock(&self.pending).len();
+        let packed = self.packing && (staged > FEW || !lock(&self.packs).is_empty());
+        self.stage_as(packed).await
+    }
+
+    /// Writes what was made to the quarantine as files of its own, which nobody takes away before a ref names them.
+    pub(crate) async fn stage_apart(&self) -> Result<(), GitError> {
+        self.stage_as(false).await
+    }
+
+    async fn stage_as(&self, packed: bool) -> Result<(), GitError> {
         let new: Vec<_> = lock(&self.pending)
             .iter()
             .map(|(oid, (kind, content))| (*oid, *kind, Arc::clone(content)))
@@ -237,7 +268,6 @@ impl Objects {
         }
         let oids: Vec<_> = new.iter().map(|(oid, ..)| *oid).collect();
         let quarantine = self.quarantine.path().to_path_buf();
-        let packed = new.len() > FEW || !lock(&self.packs).is_empty();
         let format = self.format();
         let pack = blocking("write objects in", self.quarantine.path(), move || {
             if packed {
@@ -248,7 +278,10 @@ impl Objects {
                 .map(|()| None)
         })
         .await?;
-        lock(&self.packs).extend(pack.map(Arc::new));
+        match pack {
+            Some(pack) => lock(&self.packs).push(Arc::new(pack)),
+            None => *lock(&self.apart) += oids.len(),
+        }
         let mut pending = lock(&self.pending);
         for oid in oids {
             pending.remove(&oid);
@@ -268,21 +301,28 @@ impl Objects {
         let format = self.format();
         let packs = lock(&self.packs).clone();
         let kept = packs.clone();
-        blocking(
+        let guard = blocking(
             "keep objects in",
             &self.repository.objects_dir(),
             move || {
                 loose::keep(&quarantine, &objects)?;
                 if packs.is_empty() {
-                    return Ok(());
+                    return Ok(None);
                 }
-                pack::keep(&packs, &quarantine, &objects, format)
+                pack::keep(&packs, &quarantine, &objects, format).map(Some)
             },
         )
         .await?;
+        lock(&self.guards).extend(guard);
+        *lock(&self.apart) = 0;
         let is_kept = |pack: &Arc<Pack>| kept.iter().any(|one| Arc::ptr_eq(one, pack));
         lock(&self.packs).retain(|pack| !is_kept(pack));
         Ok(())
+    }
+
+    /// Takes note that a ref names what was kept.
+    pub(crate) fn named(&self) {
+        lock(&self.guards).clear();
     }
 
     /// Returns the difference of two trees as a patch, as git itself derives it.

@@ -67,7 +67,7 @@ impl Pipeline {
         if let Some(why) = self.failing_bases.why(&base, &commands) {
             return Ok(Verified::Blocked(why));
         }
-        let mut retried = false;
+        let (mut retried, mut base_was_asked) = (false, false);
         loop {
             let (command, exit_code, log) = match self.verify_in(session, Checkout::Candidate).await
             {
@@ -88,12 +88,17 @@ impl Pipeline {
                 }) => (command, exit_code, log),
                 Err(why) => {
                     // The patch may be what breaks the hooks or the checks: the base tells.
-                    return Ok(match self.verify_in(session, Checkout::Base).await {
-                        Ok(Verification::Passed | Verification::NothingToRun) => {
-                            Verified::Failed(Box::new(GoesBack::new("verify", why)))
+                    if base_was_asked {
+                        return Ok(Verified::Failed(Box::new(GoesBack::new("verify", why))));
+                    }
+                    base_was_asked = true;
+                    match self.verify_in(session, Checkout::Base).await {
+                        // What passed by, a disk that was full, is nobody's fault: it comes again or it does not.
+                        Ok(Verification::Passed | Verification::NothingToRun) => continue,
+                        Ok(Verification::Failed { .. }) | Err(_) => {
+                            return Ok(Verified::Blocked(why));
                         }
-                        Ok(Verification::Failed { .. }) | Err(_) => Verified::Blocked(why),
-                    });
+                    }
                 }
             };
             let analysis = self.analyse(&command, exit_code, &log).await;

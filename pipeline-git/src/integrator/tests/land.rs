@@ -135,6 +135,51 @@ async fn a_moved_base_is_an_answer() {
     assert!(session.candidate().is_some());
 }
 
+#[tokio::test]
+async fn a_clean_up_between_preparing_and_landing_stops_nothing_for_ever() {
+    let bench = Bench::new().await;
+    let mut session = bench.session().await;
+    // More than a few, so that the candidate is a pack.
+    for number in 1..=6 {
+        let path = format!("app/new{number}.txt");
+        bench.add(&mut session, number, &path, "new\n").await;
+    }
+    let ok = bench.seal(&mut session).await;
+    let packs = || {
+        let listed = std::fs::read_dir(bench.fixture.repo().join(".git/objects/pack"));
+        let names = listed
+            .expect("readable")
+            .map(|e| e.expect("readable").file_name());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        packs().iter().any(|name| name.ends_with(".idx")),
+        "{:?}",
+        packs()
+    );
+    assert!(
+        !packs().iter().any(|name| name.ends_with(".keep")),
+        "{:?}",
+        packs()
+    );
+    let plan = session.prepare_for(&ok).await.expect("written");
+    drop(session);
+    // Takes every pack apart, without what no ref names.
+    bench.fixture.git(&["repack", "-a", "-d", "--quiet"]);
+    bench.fixture.git(&["cat-file", "-e", plan.new.as_str()]);
+    // Takes everything that no ref names.
+    bench.fixture.git(&["prune", "--expire=now"]);
+    let mut session = bench.session().await;
+    let rolled = session.roll_forward(&plan).await.expect("tried");
+    assert_eq!(rolled, LandOutcome::BaseMoved);
+    assert_eq!(session.prepare_for(&ok).await.expect("written anew"), plan);
+    let landed = session.land_for(&plan, &ok).await.expect("tried");
+    assert_eq!(landed, LandOutcome::Landed);
+    bench.fixture.git(&["fsck", "--strict", "--no-dangling"]);
+}
+
 /// Brings the user's checkout into a state, and expects the landing to wait for this reason.
 async fn waits(make: impl FnOnce(&Fixture), reason: &str) {
     let bench = Bench::new().await;
