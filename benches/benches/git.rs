@@ -36,10 +36,12 @@ use tokio::runtime::Runtime;
 
 /// How often each of the two does the same.
 const ROUNDS: usize = 15;
-/// How many patches are integrated.
-const PATCHES: usize = 64;
-/// How many of them wait together: what several agents side by side have handed over when the integrator comes.
+/// How many patches wait together: what several agents side by side have handed over when the integrator comes.
 const QUEUE: usize = 8;
+/// What one of them is called in the table.
+const QUEUED: &str = "patch integrated, of 8 that wait";
+/// How many patches are integrated, and one more.
+const PATCHES: usize = ROUNDS * QUEUE + 1;
 /// How many files lie in a folder, and how many such folders in the one above: as deep as it needs to be, not as wide.
 const IN_A_FOLDER: usize = 100;
 const IN_AN_AREA: usize = 10;
@@ -312,18 +314,20 @@ impl Bench {
         (took, tree.to_string())
     }
 
-    /// Integrates patches, so many of which wait together.
-    fn integrate_row(&self, name: &'static str, together: usize) -> Row {
-        let patches = self.patches();
+    /// Integrates patches, so many of which wait together and on which nothing is to be run.
+    ///
+    /// The session is open and has integrated one patch before: its gits have started, and of the trees it knows what one
+    /// patch needs, at either size.
+    fn integrate_row(&self, name: &'static str, patches: &[Vec<u8>], together: usize) -> Row {
         let clone = self.dir.path().join("rival");
         if !clone.exists() {
             git(self.dir.path(), &["clone", "--quiet", "repo", "rival"]);
         }
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        let numbered: Vec<(usize, &Vec<u8>)> = patches.iter().enumerate().collect();
-        let Some((warm, _)) = patches.split_last() else {
+        let Some((warm, patches)) = patches.split_last() else {
             unreachable!("there are some")
         };
+        let numbered: Vec<(usize, &Vec<u8>)> = patches.iter().enumerate().collect();
         for queue in numbered.chunks(together).take(ROUNDS) {
             git(&clone, &["reset", "--quiet", "--hard", "origin/main"]);
             let mut by_hand = Duration::ZERO;
@@ -348,7 +352,6 @@ impl Bench {
             // What plain git left unsynced would be written out by our first sync, and counted as ours.
             sync();
             let mut session = self.session();
-            // The gits that stay have started, and what is known of the trees is that of one patch, at either size.
             self.integrate(&mut *session, &[Self::submission(PATCHES, warm)]);
             let (took, tree) = self.integrate(&mut *session, &queue);
             ours.push(took);
@@ -404,8 +407,9 @@ fn rivals() {
     let mut rows = Vec::new();
     for files in [2_000, 20_000] {
         let bench = Bench::of(files);
-        rows.push(bench.integrate_row("patch integrated", QUEUE));
-        rows.push(bench.integrate_row("patch integrated, alone", 1));
+        let patches = bench.patches();
+        rows.push(bench.integrate_row(QUEUED, &patches, QUEUE));
+        rows.push(bench.integrate_row("patch integrated, alone", &patches, 1));
         rows.push(bench.capture_row());
         bench.workspace_rows(&mut rows);
     }
@@ -423,10 +427,7 @@ fn rivals() {
             row.aim
         );
     }
-    let integrated: Vec<&Row> = rows
-        .iter()
-        .filter(|row| row.name == "patch integrated")
-        .collect();
+    let integrated: Vec<&Row> = rows.iter().filter(|row| row.name == QUEUED).collect();
     if let [small, large] = integrated[..] {
         let ratio = large.ours.as_secs_f64() / small.ours.as_secs_f64();
         println!(
