@@ -6,8 +6,13 @@ use super::*;
 use crate::issue::Account;
 use crate::issue::AccountRef;
 use crate::issue::AttachmentId;
+use crate::issue::Comment;
+use crate::issue::CommentId;
+use crate::issue::Issue;
 use crate::issue::IssueDraft;
 use crate::issue::IssueRef;
+use crate::lock::LockKind;
+use crate::lock::LockMemo;
 use crate::memo::Markers;
 use crate::memo::SigningKeys;
 use crate::memory::MemoryTracker;
@@ -18,6 +23,7 @@ use crate::tracker::Dialect;
 use crate::tracker::IssueName;
 use crate::tracker::IssueNames;
 use crate::tracker::PlainDialect;
+use crate::tracker::StatusEvent;
 use crate::tracker::TrackerCapabilities;
 
 /// Makes the error an issue is refused with.

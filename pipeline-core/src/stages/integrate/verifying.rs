@@ -1,5 +1,7 @@
 //! Verifying the candidate: whose fault a failure is.
 
+use std::sync::Arc;
+
 use super::integrate_error;
 use crate::failure::LogAnalysisRequest;
 use crate::failure::LogAnalysisResult;
@@ -11,6 +13,7 @@ use crate::pipeline::PipelineError;
 use crate::report::chain;
 use crate::stages::integrate::GoesBack;
 use crate::verify::Verification;
+use crate::verify::Verifier;
 use crate::verify::VerifyRequest;
 use crate::workspace::Target;
 
@@ -47,19 +50,15 @@ impl Pipeline {
         else {
             return Ok(Verified::Passed);
         };
-        let record = |commands: String, verified, at| VerificationRecord {
+        let digest = |v: &Arc<dyn Verifier>| v.commands_digest(session.target());
+        let commands = self.verifier.as_ref().map_or("none".to_owned(), digest);
+        let record = |commands, verified, at| VerificationRecord {
             tree,
             commands,
             verified,
             at,
         };
-        let Some(verifier) = &self.verifier else {
-            let r = record("none".into(), false, self.now());
-            session.set_verified(r).await.map_err(integrate_error)?;
-            return Ok(Verified::Passed);
-        };
-        let commands = verifier.commands_digest(session.target());
-        if !verifier.has_checks(session.target()) {
+        if !self.has_checks(session.target()) {
             let r = record(commands, false, self.now());
             session.set_verified(r).await.map_err(integrate_error)?;
             return Ok(Verified::Passed);
@@ -71,13 +70,8 @@ impl Pipeline {
         loop {
             let (command, exit_code, log) = match self.verify_in(session, Checkout::Candidate).await
             {
-                Ok(Verification::Passed) => {
-                    let r = record(commands, true, self.now());
-                    session.set_verified(r).await.map_err(integrate_error)?;
-                    return Ok(Verified::Passed);
-                }
-                Ok(Verification::NothingToRun) => {
-                    let r = record(commands, false, self.now());
+                Ok(passed @ (Verification::Passed | Verification::NothingToRun)) => {
+                    let r = record(commands, passed == Verification::Passed, self.now());
                     session.set_verified(r).await.map_err(integrate_error)?;
                     return Ok(Verified::Passed);
                 }

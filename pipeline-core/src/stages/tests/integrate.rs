@@ -320,6 +320,27 @@ async fn a_batch_is_verified_as_a_whole_and_the_bad_patch_alone_goes_back() {
 }
 
 #[tokio::test]
+async fn a_fault_that_passes_by_while_a_candidate_is_checked_blames_nobody() {
+    let w = World::new();
+    let issue = submitted(&w, MENUS).await;
+    w.check_faults
+        .store(1, std::sync::atomic::Ordering::Relaxed);
+    let report = w.integrate().await;
+    assert_eq!(
+        w.count(&issue, "kind: refused").await,
+        0,
+        "{}",
+        text(&report)
+    );
+    assert_eq!(
+        w.count(&issue, "kind: result").await,
+        1,
+        "{}",
+        text(&report)
+    );
+}
+
+#[tokio::test]
 async fn without_checks_a_whole_queue_joins_at_once_and_no_tree_is_made_for_it() {
     let w = World::with(|s| s.max_issues_per_tick = 50);
     w.no_checks

@@ -12,6 +12,7 @@ use super::world::triage_answer;
 use crate::agent::TaskKind;
 use crate::conformance::faults::Faults;
 use crate::conformance::faults::FaultyTracker;
+use crate::event::Stage;
 use crate::issue::IssueKey;
 use crate::journal::Journal as _;
 use crate::journal::Record;
@@ -95,49 +96,45 @@ async fn a_triage_memo_that_its_dead_process_may_have_posted_is_never_posted_twi
     }
 }
 
-#[tokio::test]
-async fn a_result_memo_that_its_dead_process_may_have_posted_is_never_posted_twice() {
+/// Kills a process that is about to post a memo on a work item, before and after the memo lands; the next tick of the same
+/// stage leaves it there once.
+async fn never_twice(marker: &str, stage: Stage) {
     for waits in BEFORE_AND_AFTER {
         let w = World::settling(D);
         let issue = w
             .as_time_passes(w.started("Rename it", &["menus/list.php"]))
             .await;
         w.works(ScriptedTurn::completes().writes("menus/list.php", "Points\n"));
-        w.as_time_passes(w.dispatch()).await;
+        if stage == Stage::Integrate {
+            w.as_time_passes(w.dispatch()).await;
+        }
         w.clock.advance(D);
         w.tracker.set_lag(D);
         let witness = Witness::born();
         let options = TickOptions::default();
         let p = begun(&w, &witness);
-        dies_posting(&w, "kind: result", waits, p.integrate(&options)).await;
-        drop(witness);
-        let report = w.as_time_passes(w.integrate()).await;
+        let report = if stage == Stage::Integrate {
+            dies_posting(&w, marker, waits, p.integrate(&options)).await;
+            drop(witness);
+            w.as_time_passes(w.integrate()).await
+        } else {
+            dies_posting(&w, marker, waits, p.dispatch(&options)).await;
+            drop(witness);
+            w.as_time_passes(w.dispatch()).await
+        };
         assert!(!report.failed(), "{report:?}");
         w.clock.advance(D);
-        let said = w.count(&issue, "kind: result").await;
+        let said = w.count(&issue, marker).await;
         assert_eq!(said, 1, "killed at wait {waits}");
     }
 }
 
 #[tokio::test]
+async fn a_result_memo_that_its_dead_process_may_have_posted_is_never_posted_twice() {
+    never_twice("kind: result", Stage::Integrate).await;
+}
+
+#[tokio::test]
 async fn a_hand_over_that_its_dead_process_may_have_posted_is_never_posted_twice() {
-    for waits in BEFORE_AND_AFTER {
-        let w = World::settling(D);
-        let issue = w
-            .as_time_passes(w.started("Rename it", &["menus/list.php"]))
-            .await;
-        w.works(ScriptedTurn::completes().writes("menus/list.php", "Points\n"));
-        w.clock.advance(D);
-        w.tracker.set_lag(D);
-        let witness = Witness::born();
-        let options = TickOptions::default();
-        let p = begun(&w, &witness);
-        dies_posting(&w, "AI work-done memo", waits, p.dispatch(&options)).await;
-        drop(witness);
-        let report = w.as_time_passes(w.dispatch()).await;
-        assert!(!report.failed(), "{report:?}");
-        w.clock.advance(D);
-        let said = w.count(&issue, "AI work-done memo").await;
-        assert_eq!(said, 1, "killed at wait {waits}");
-    }
+    never_twice("AI work-done memo", Stage::Dispatch).await;
 }

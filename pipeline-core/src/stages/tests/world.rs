@@ -75,6 +75,8 @@ pub(super) struct World {
     pub(super) verified: Arc<AtomicUsize>,
     /// Nothing is to be run.
     pub(super) no_checks: Arc<AtomicBool>,
+    /// So many of the next runs cannot be made.
+    pub(super) check_faults: Arc<AtomicUsize>,
     /// The disk of the first machine's journal, which may be full.
     pub(super) disk: Arc<Disk>,
     /// The machine's own wall clock, which may be off.
@@ -158,6 +160,7 @@ static RULES: LazyLock<Conflicts> = LazyLock::new(|| {
 struct NoBrokenFile {
     runs: Arc<AtomicUsize>,
     off: Arc<AtomicBool>,
+    faults: Arc<AtomicUsize>,
 }
 
 #[async_trait]
@@ -176,6 +179,17 @@ impl Verifier for NoBrokenFile {
 
     async fn verify(&self, request: &VerifyRequest) -> Result<Verification, VerifyError> {
         self.runs.fetch_add(1, Ordering::Relaxed);
+        let one_less = |left: usize| left.checked_sub(1);
+        let faults = &self.faults;
+        if faults
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_ok()
+        {
+            return Err(VerifyError::Other {
+                operation: "run the checks: the disk is full".into(),
+                source: None,
+            });
+        }
         if request.root.join("BROKEN").exists() {
             return Ok(Verification::Failed {
                 command: "test".into(),
@@ -282,6 +296,7 @@ impl World {
         let told = Arc::new(Told::default());
         let verified = Arc::new(AtomicUsize::new(0));
         let no_checks = Arc::new(AtomicBool::new(false));
+        let check_faults = Arc::new(AtomicUsize::new(0));
         let gate = MemoryGate::new();
         let integrator = Integrator {
             name: "main-bob".into(),
@@ -314,6 +329,7 @@ impl World {
             let (clock, told, agent) = (Arc::clone(&wall), Arc::clone(&told), Arc::clone(&agent));
             let other = Arc::clone(&other);
             let (verified, no_checks) = (Arc::clone(&verified), Arc::clone(&no_checks));
+            let check_faults = Arc::clone(&check_faults);
             let (repository, gate) = (repository.clone(), gate.clone());
             let top = folder.path().to_owned();
             Box::new(move |process: Process| {
@@ -356,6 +372,7 @@ impl World {
                     .with_verifier(Arc::new(NoBrokenFile {
                         runs: Arc::clone(&verified),
                         off: Arc::clone(&no_checks),
+                        faults: Arc::clone(&check_faults),
                     }))
                     .with_conflicts(RULES.clone())
                     .with_gate(Arc::new(gate.clone()))
@@ -380,6 +397,7 @@ impl World {
             told,
             verified,
             no_checks,
+            check_faults,
             disk,
             wall,
             pipeline,
