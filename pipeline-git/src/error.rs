@@ -117,6 +117,15 @@ pub(crate) enum GitError {
         /// The directory.
         path: PathBuf,
     },
+    /// A worktree's entry was left half written, so that git cannot read any of them.
+    #[error(
+        "the worktree entry `{}` was left half written, and git can list no worktree until it is gone: remove it (`git worktree add` was interrupted there)",
+        entry.display()
+    )]
+    HalfWorktree {
+        /// The entry in the common git directory.
+        entry: PathBuf,
+    },
     /// A file operation failed.
     #[error("cannot {action} `{}`", path.display())]
     File {

@@ -9,10 +9,16 @@ use crate::error::GitError;
 use crate::git::Git;
 use crate::git::GitCommand;
 use crate::git::GitOptions;
+use crate::held;
 use crate::object::blocking;
 use crate::oid::ObjectFormat;
 use crate::oid::Oid;
+use crate::store::replace;
 use crate::version::Version;
+use crate::workspace::remove_any;
+
+/// What the name of a plumbing directory begins with until it is whole.
+const FRESH: &str = ".new-plumbing-";
 
 /// The user's repository together with the state directory that belongs to it.
 ///
@@ -129,31 +135,58 @@ impl Repository {
             },
         )
         .await?;
-        let plumbing = self.plumbing_dir();
-        if !plumbing.join("HEAD").exists() {
-            self.inner
-                .git
-                .discovering(&self.inner.state)
-                .args(["init", "--quiet", "--bare", "--template="])
-                .args([format!("--object-format={}", self.inner.format.name())])
-                .args(["--".as_ref(), plumbing.as_os_str()])
-                .run()
-                .await?;
+        if !self.plumbing_dir().join("HEAD").exists() {
+            self.make_plumbing().await?;
         }
         if !self.inner.git.knows_attr_source() {
-            // Highest precedence: without a way to read attributes from the base, nothing in a
-            // workspace may turn a conversion on, so files are taken as they are.
-            let attributes = plumbing.join("info").join("attributes");
-            let rule = "* -text -eol -ident -filter -working-tree-encoding -merge\n";
-            blocking("write", &attributes.clone(), move || {
-                if let Some(info) = attributes.parent() {
-                    std::fs::create_dir_all(info)?;
-                }
-                std::fs::write(&attributes, rule)
-            })
-            .await?;
+            self.switch_conversions_off().await?;
         }
         Ok(())
+    }
+
+    /// Makes the plumbing directory appear in one step: git writes it file by file, and of two processes that start at
+    /// once the second one would find half of it.
+    async fn make_plumbing(&self) -> Result<(), GitError> {
+        let state = self.inner.state.clone();
+        let (fresh, _lock) = blocking("prepare", &self.inner.state, move || {
+            held::sweep_named(&state, FRESH)?;
+            held::create(&state, FRESH)
+        })
+        .await?;
+        self.inner
+            .git
+            .discovering(&self.inner.state)
+            .args(["init", "--quiet", "--bare", "--template="])
+            .args([format!("--object-format={}", self.inner.format.name())])
+            .args(["--".as_ref(), fresh.as_os_str()])
+            .run()
+            .await?;
+        let plumbing = self.plumbing_dir();
+        blocking("make", &plumbing.clone(), move || {
+            match std::fs::rename(&fresh, &plumbing) {
+                // Another process was faster.
+                Err(_) if plumbing.join("HEAD").exists() => remove_any(&fresh).map(|_| ()),
+                renamed => renamed,
+            }
+        })
+        .await
+    }
+
+    /// Where git cannot be told to read attributes from the base, nothing in a workspace may turn a conversion on: files
+    /// are taken as they are.
+    async fn switch_conversions_off(&self) -> Result<(), GitError> {
+        // Nothing is above this file.
+        let attributes = self.plumbing_dir().join("info").join("attributes");
+        let rule = b"* -text -eol -ident -filter -working-tree-encoding -merge\n";
+        let state = self.inner.state.clone();
+        blocking("write", &attributes.clone(), move || {
+            // Another process may be reading it.
+            match std::fs::read(&attributes) {
+                Ok(there) if there == rule => Ok(()),
+                _ => replace(&state, &attributes, rule),
+            }
+        })
+        .await
     }
 
     /// Returns the version of the git that is used.

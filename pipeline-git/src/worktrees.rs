@@ -1,10 +1,29 @@
-//! The worktrees of the repository, the user's own included.
+//! The worktrees of the repository: their entries in the common git directory, the user's own included.
+//!
+//! git writes an entry file by file, and dies on one of which it finds `commondir` empty, in whichever command reads the
+//! entries just then. So ours take turns, over all processes; somebody else's is waited for; and what a crash left half
+//! written is mended if it is ours and named if it is not.
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::error::GitError;
+use crate::git::GitCommand;
+use crate::object::blocking;
+use crate::oid::Oid;
 use crate::repository::Repository;
+use crate::workspace::remove_any;
+
+/// How often an entry that somebody else is writing is waited for.
+const TRIES: u32 = 8;
+/// How long it is waited for at first; twice as long each time, a good second in all.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
 
 /// One worktree, as git lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +39,10 @@ pub(crate) struct Worktree {
 
 /// Lists every worktree, the main one first.
 pub(crate) async fn list(repository: &Repository) -> Result<Vec<Worktree>, GitError> {
-    let listed = repository
-        .real()
-        .args(["worktree", "list", "--porcelain", "-z"])
-        .run()
-        .await?;
+    let _turn = shared(repository).await?;
+    let command = repository.real();
+    let command = command.args(["worktree", "list", "--porcelain", "-z"]);
+    let listed = run(repository, command).await?;
     parse(&listed).ok_or(GitError::Unexpected {
         command: "worktree list".to_owned(),
         what: "an attribute before the first worktree",
@@ -57,34 +75,195 @@ fn parse(listed: &[u8]) -> Option<Vec<Worktree>> {
     Some(worktrees)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Makes the entry of a detached, locked worktree without any file in it.
+///
+/// Returns the worktree's git directory.
+pub(crate) async fn add(
+    repository: &Repository,
+    path: &Path,
+    commit: &Oid,
+) -> Result<PathBuf, GitError> {
+    let _turn = exclusive(repository).await?;
+    let command = repository
+        .real()
+        .args(["worktree", "add", "--quiet", "--detach"])
+        .args(["--no-checkout", "--lock"])
+        .args(["--reason", "in use by the issue pipeline", "--"])
+        .args([path.as_os_str(), commit.hex().as_ref()]);
+    run(repository, command).await?;
+    git_dir_of(repository, path)
+        .await?
+        .ok_or(GitError::Unexpected {
+            command: "worktree add".to_owned(),
+            what: "no entry for the new worktree",
+        })
+}
 
-    #[test]
-    fn the_answer_of_git_is_read() {
-        let listed = b"worktree /r\0HEAD 00\0branch refs/heads/main\0\0\
-            worktree /w/a b\nc\0HEAD 00\0detached\0locked why\0\0worktree /b\0bare\0\0";
-        let read = parse(listed).expect("well formed");
-        let short: Vec<_> = read
-            .iter()
-            .map(|w| {
-                (
-                    w.path.to_string_lossy().into_owned(),
-                    w.branch.as_deref(),
-                    w.bare,
-                )
-            })
-            .collect();
-        assert_eq!(
-            short,
-            [
-                ("/r".to_owned(), Some("refs/heads/main"), false),
-                ("/w/a b\nc".to_owned(), None, false),
-                ("/b".to_owned(), None, true),
-            ]
-        );
-        assert_eq!(parse(b"HEAD 00\0"), None);
-        assert_eq!(parse(b""), Some(Vec::new()));
+/// Removes the entry of a worktree whose directory is gone already; nothing if there is none.
+pub(crate) async fn forget(repository: &Repository, path: &Path) -> Result<(), GitError> {
+    let _turn = exclusive(repository).await?;
+    if git_dir_of(repository, path).await?.is_none() {
+        return Ok(());
+    }
+    let command = repository
+        .real()
+        .args(["worktree", "remove", "--force", "--force", "--"])
+        .args([path.as_os_str()]);
+    run(repository, command).await.map(|_| ())
+}
+
+/// Finds the git directory of a worktree from the repository's side: what a worktree says about
+/// itself is not asked, since an agent can write it.
+pub(crate) async fn git_dir_of(
+    repository: &Repository,
+    path: &Path,
+) -> Result<Option<PathBuf>, GitError> {
+    let entries = folder(repository.common_dir());
+    let wanted = path.join(".git");
+    blocking("read", &entries.clone(), move || {
+        for dir in entries_in(&entries)? {
+            let Some(points_to) = points_to(&dir) else {
+                continue;
+            };
+            if points_to == wanted || points_to.canonicalize().is_ok_and(|found| found == wanted) {
+                return Ok(Some(dir));
+            }
+        }
+        Ok(None)
+    })
+    .await
+}
+
+/// Removes the entries that point below a folder to a file that is gone.
+///
+/// Without a turn, because it is called where nobody may wait: git dies of it only if a file goes between its look and
+/// its read, and then it looks again.
+pub(crate) fn remove_below(
+    common: &Path,
+    below: &Path,
+    gone: impl Fn(&Path) -> bool,
+) -> io::Result<()> {
+    for entry in entries_in(&folder(common))? {
+        if points_to(&entry).is_some_and(|file| file.starts_with(below) && gone(&file)) {
+            remove_any(&entry)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says in an entry where its worktree is now.
+pub(crate) fn point_at(entry: &Path, root: &Path) -> io::Result<()> {
+    let mut line = root.join(".git").as_os_str().as_bytes().to_vec();
+    line.push(b'\n');
+    let (file, fresh) = (entry.join("gitdir"), entry.join("gitdir.agents-new"));
+    // In one step, unsynced: what a power cut leaves of a worktree is thrown away.
+    std::fs::write(&fresh, line)?;
+    std::fs::rename(&fresh, &file)
+}
+
+/// Lists the entries of linked worktrees, whole or not.
+fn entries_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.path())).collect(),
     }
 }
+
+/// Returns the `.git` file that an entry says is its worktree's; `None` when it does not say.
+fn points_to(entry: &Path) -> Option<PathBuf> {
+    let line = std::fs::read(entry.join("gitdir")).ok()?;
+    let path = OsStr::from_bytes(line.trim_ascii_end());
+    // `worktree.useRelativePaths` makes it relative to the entry.
+    (!path.is_empty()).then(|| entry.join(path))
+}
+
+/// Returns the folder of the entries.
+pub(crate) fn folder(common: &Path) -> PathBuf {
+    common.join("worktrees")
+}
+
+/// Runs a command that reads every entry, as soon as all of them are whole.
+async fn run(repository: &Repository, command: GitCommand) -> Result<Vec<u8>, GitError> {
+    let mut wait = FIRST_WAIT;
+    for _ in 0..TRIES {
+        match command.clone().run().await {
+            Err(error) if met_half_an_entry(&error) => {
+                tracing::debug!(%error, "somebody else is writing a worktree's entry");
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            done => return done,
+        }
+    }
+    // Nobody writes for so long: a crash left it.
+    let entries = folder(repository.common_dir());
+    let state = repository.state_dir().to_path_buf();
+    let foreign = blocking("mend the entries in", &entries.clone(), move || {
+        mend(&entries, &state)
+    })
+    .await?;
+    if let Some(entry) = foreign {
+        return Err(GitError::HalfWorktree { entry });
+    }
+    command.run().await
+}
+
+/// Tells whether git died of an entry that was not whole when it looked.
+fn met_half_an_entry(error: &GitError) -> bool {
+    matches!(error, GitError::Failed { stderr, .. } if stderr.contains("/commondir: "))
+}
+
+/// Completes what a crash left of the entries of our own worktrees; returns one that is not ours.
+fn mend(entries: &Path, state: &Path) -> io::Result<Option<PathBuf>> {
+    // git writes where it is in the end, whatever links lead there.
+    let state = state.canonicalize()?;
+    for entry in entries_in(entries)? {
+        let file = entry.join("commondir");
+        if !std::fs::metadata(&file).is_ok_and(|found| found.len() == 0) {
+            continue;
+        }
+        if !points_to(&entry).is_some_and(|path| path.starts_with(&state)) {
+            return Ok(Some(entry));
+        }
+        // All that git ever writes there; what else is missing only keeps it from being used.
+        std::fs::write(&file, "../..\n")?;
+    }
+    Ok(None)
+}
+
+/// Waits until no other process of ours reads or writes entries.
+async fn exclusive(repository: &Repository) -> Result<File, GitError> {
+    let path = lock_file(repository);
+    blocking("lock", &path.clone(), move || {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)?;
+        file.lock()?;
+        Ok(file)
+    })
+    .await
+}
+
+/// Waits until no other process of ours writes entries; no file is made where none ever did.
+async fn shared(repository: &Repository) -> Result<Option<File>, GitError> {
+    let path = lock_file(repository);
+    blocking("lock", &path.clone(), move || {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        file.lock_shared()?;
+        Ok(Some(file))
+    })
+    .await
+}
+
+/// Beside the entries, so that processes of other state directories wait as well.
+fn lock_file(repository: &Repository) -> PathBuf {
+    repository.common_dir().join("agents-worktrees.lock")
+}
+
+#[cfg(test)]
+mod tests;

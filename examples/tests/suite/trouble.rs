@@ -112,3 +112,37 @@ async fn recover_and_gc_say_first_and_do_only_when_told() {
         .says("record(s)")
         .says("signed memos");
 }
+
+#[tokio::test]
+async fn the_first_ticks_of_a_machine_may_come_all_at_once() {
+    let world = World::ready(WORK).await;
+    let key = world.started("Say hello again").await;
+    // As on a machine that has only its configuration yet.
+    std::fs::remove_dir_all(world.state().join("git")).expect("removed");
+    let ticks = [
+        &["dispatch"][..],
+        &["integrate"],
+        &["status"],
+        &["triage"],
+        &["dispatch"],
+        &["integrate"],
+        &["check"],
+        &["doctor"],
+    ];
+    let ticks: Vec<_> = ticks
+        .iter()
+        .map(|tick| tokio::spawn(world.binary(tick).run()))
+        .collect();
+    for tick in ticks {
+        let done = super::world::done(&tick.await.expect("joins").expect("runs"));
+        assert!(
+            done.code == 0 || done.said().contains("another integrator is at work"),
+            "{}",
+            done.said()
+        );
+    }
+    world.run(&["dispatch"]).await.ended(0);
+    let thread = world.thread(&key).await;
+    let submitted = thread.matches("result: patch submitted").count();
+    assert_eq!(submitted, 1, "{thread}");
+}

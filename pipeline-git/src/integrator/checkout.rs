@@ -29,10 +29,8 @@ use crate::oid::Oid;
 use crate::repository::Repository;
 use crate::repository::create_private;
 use crate::store::replace;
-use crate::workspace::add_worktree;
-use crate::workspace::forget_worktree;
-use crate::workspace::git_dir_of;
 use crate::workspace::remove_any;
+use crate::worktrees;
 
 /// What the worktree was last brought to.
 #[derive(Debug, Serialize, Deserialize)]
@@ -182,13 +180,13 @@ impl<'a> VerificationTree<'a> {
         self.remove().await?;
         let dir = self.dir.clone();
         blocking("create", &self.dir, move || create_private(&dir)).await?;
-        let git_dir = add_worktree(self.repository, &self.tree(), commit).await?;
+        let git_dir = worktrees::add(self.repository, &self.tree(), commit).await?;
         self.write_files(objects, tree).await?;
         self.show(&git_dir, commit).await
     }
 
     async fn reset(&self, objects: &Objects, commit: &Oid, tree: &Oid) -> Result<(), GitError> {
-        let git_dir = git_dir_of(self.repository, &self.tree())
+        let git_dir = worktrees::git_dir_of(self.repository, &self.tree())
             .await?
             .ok_or_else(|| GitError::Unexpected {
                 command: "worktree list".to_owned(),
@@ -278,7 +276,7 @@ impl<'a> VerificationTree<'a> {
     pub(crate) async fn remove(&self) -> Result<(), GitError> {
         let dir = self.dir.clone();
         blocking("remove", &self.dir, move || remove_any(&dir)).await?;
-        forget_worktree(self.repository, &self.tree()).await
+        worktrees::forget(self.repository, &self.tree()).await
     }
 }
 
@@ -317,7 +315,7 @@ pub(crate) async fn remove_all(repository: &Repository) -> Result<(), GitError> 
     for dir in dirs {
         let gone = dir.clone();
         blocking("remove", &dir, move || remove_any(&gone)).await?;
-        forget_worktree(repository, &dir.join("tree")).await?;
+        worktrees::forget(repository, &dir.join("tree")).await?;
     }
     Ok(())
 }

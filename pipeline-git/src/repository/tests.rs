@@ -51,3 +51,32 @@ async fn sha256_repositories_open_too() {
         Some(fixture.oid("main"))
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_that_start_at_once_each_finds_the_whole() {
+    let fixture = Fixture::with(&[("a", "a\n")]).await;
+    for round in 0..4 {
+        let state = fixture.root().join(format!("state-{round}"));
+        let dead = state.join(".new-plumbing-dead");
+        std::fs::create_dir_all(&dead).expect("made");
+        let starts: Vec<_> = (0..8)
+            .map(|_| {
+                let (repo, state) = (fixture.repo(), state.clone());
+                tokio::spawn(async move {
+                    let opened = Repository::open(GitOptions::default(), repo, state).await;
+                    let command = opened.expect("opens").plumbing();
+                    command.args(["ls-files"]).run().await
+                })
+            })
+            .collect();
+        for start in starts {
+            start.await.expect("no panic").expect("it is whole");
+        }
+        let left: Vec<_> = std::fs::read_dir(&state)
+            .expect("there")
+            .map(|entry| entry.expect("readable").file_name())
+            .filter(|name| name.to_string_lossy().starts_with(FRESH))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

@@ -44,9 +44,7 @@ use crate::workspace::area::Record;
 use crate::workspace::capture::Capture;
 pub(crate) use crate::workspace::litter::remove_any;
 use crate::workspace::pool::Pool;
-pub(crate) use crate::workspace::prepare::add_worktree;
-pub(crate) use crate::workspace::prepare::forget_worktree;
-pub(crate) use crate::workspace::prepare::git_dir_of;
+use crate::worktrees;
 
 /// How workspaces are made and taken apart.
 #[derive(Clone, Debug)]
@@ -300,7 +298,7 @@ impl GitWorkspaces {
                 removal::pin(&area, &base).await?;
                 prepare::add_clone(&area, &commit).await?
             } else {
-                prepare::add_worktree(&self.repository, &area.path(), &commit).await?
+                worktrees::add(&self.repository, &area.path(), &commit).await?
             };
             prepare::fill(&area, &git_dir).await
         };

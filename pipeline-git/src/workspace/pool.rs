@@ -35,6 +35,7 @@ use crate::workspace::area::UNFINISHED;
 use crate::workspace::litter::remove_any;
 use crate::workspace::prepare;
 use crate::workspace::removal;
+use crate::worktrees;
 
 const MEMBER: &str = "member.json";
 
@@ -143,7 +144,7 @@ impl Pool {
                 }
                 // From here on it is the run's, whatever happens.
                 std::fs::rename(&dir, &to)?;
-                point_entry(&member.entry, &area::path_in(&to))?;
+                worktrees::point_at(&member.entry, &area::path_in(&to))?;
                 std::fs::remove_file(to.join(MEMBER))?;
                 return Ok(Some(Taken {
                     git_dir: member.entry,
@@ -216,7 +217,7 @@ impl Pool {
         let objects = Objects::open(repository)?;
         let tree = objects.commit(commit).await?.tree;
         let (root, index) = (area::path_in(&place.dir), place.dir.join("index"));
-        let entry = prepare::add_worktree(repository, &root, commit).await?;
+        let entry = worktrees::add(repository, &root, commit).await?;
         prepare::write_files(repository, &objects, &tree, &root, &index).await?;
         prepare::share_index(&index, &entry).await?;
         Ok(Member {
@@ -256,7 +257,7 @@ impl Pool {
             let json = serde_json::to_vec(&member).map_err(io::Error::other)?;
             std::fs::write(place.dir.join(MEMBER), json)?;
             std::fs::rename(&place.dir, &to)?;
-            point_entry(&member.entry, &area::path_in(&to))
+            worktrees::point_at(&member.entry, &area::path_in(&to))
         })
         .await
     }
@@ -269,7 +270,7 @@ impl Pool {
             for entry in std::fs::read_dir(&dir)? {
                 remove_any(&entry?.path())?;
             }
-            remove_entries_of(&common, &dir, |files| !files.exists())
+            worktrees::remove_below(&common, &dir, |files| !files.exists())
         })
         .await
     }
@@ -335,7 +336,7 @@ struct Place {
 impl Member {
     /// Returns its tree if everything about it is in order.
     fn usable(&self, common: &Path) -> Option<Oid> {
-        let ours = self.entry.parent() == Some(&common.join("worktrees")) && self.entry.is_dir();
+        let ours = self.entry.parent() == Some(&worktrees::folder(common)) && self.entry.is_dir();
         ours.then(|| Oid::from_hex(self.tree.as_bytes()))?
     }
 }
@@ -357,7 +358,7 @@ fn members(folder: &Path) -> io::Result<Vec<Found>> {
 }
 
 fn remove_member(dir: &Path, member: &Member, common: &Path) -> io::Result<()> {
-    if member.entry.parent() == Some(&common.join("worktrees")) {
+    if member.entry.parent() == Some(&worktrees::folder(common)) {
         remove_any(&member.entry)?;
     }
     remove_any(dir).map(|_| ())
@@ -368,42 +369,7 @@ fn clear_unfinished(folder: &Path, common: &Path) -> io::Result<()> {
     held::sweep_named(folder, UNFINISHED)?;
     // The folder of a checkout is there before its entry, and longer.
     let gone = |files: &Path| files.ancestors().nth(2).is_some_and(|dir| !dir.exists());
-    remove_entries_of(common, folder, gone)
-}
-
-/// Removes worktree entries that point below a folder to a file that is gone.
-fn remove_entries_of(common: &Path, folder: &Path, gone: impl Fn(&Path) -> bool) -> io::Result<()> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let entries = match std::fs::read_dir(common.join("worktrees")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let dir = entry?.path();
-        let Ok(points_to) = std::fs::read(dir.join("gitdir")) else {
-            continue;
-        };
-        let points_to = dir.join(std::ffi::OsStr::from_bytes(points_to.trim_ascii_end()));
-        if points_to.starts_with(folder) && gone(&points_to) {
-            remove_any(&dir)?;
-        }
-    }
-    Ok(())
-}
-
-/// Says in a worktree's entry where its files are now.
-fn point_entry(entry: &Path, root: &Path) -> io::Result<()> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let mut line = root.join(".git").as_os_str().as_bytes().to_vec();
-    line.push(b'\n');
-    put(&entry.join("gitdir"), &line)
-}
-
-/// Replaces a file in one step, unsynced: what a power cut leaves of a worktree is thrown away.
-fn put(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = file.with_extension("agents-new");
-    std::fs::write(&temporary, bytes)?;
-    std::fs::rename(&temporary, file)
+    worktrees::remove_below(common, folder, gone)
 }
 
 /// Tells whether files that two trees share may be checked out differently.

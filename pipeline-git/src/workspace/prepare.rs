@@ -1,7 +1,5 @@
-//! Filling a new workspace: a worktree of the repository, or a git directory of its own.
+//! Filling a new workspace: a git directory of its own where it needs one, and its files.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -13,80 +11,6 @@ use crate::oid::Oid;
 use crate::repository::Repository;
 use crate::workspace::area::Area;
 use crate::workspace::area::command_on;
-
-/// Makes the entry of a detached, locked worktree without any file in it.
-///
-/// Returns the worktree's git directory.
-pub(crate) async fn add_worktree(
-    repository: &Repository,
-    path: &Path,
-    commit: &Oid,
-) -> Result<PathBuf, GitError> {
-    repository
-        .real()
-        .args([
-            "worktree",
-            "add",
-            "--quiet",
-            "--detach",
-            "--no-checkout",
-            "--lock",
-        ])
-        .args(["--reason", "in use by the issue pipeline", "--"])
-        .args([path.as_os_str(), commit.hex().as_ref()])
-        .run()
-        .await?;
-    git_dir_of(repository, path)
-        .await?
-        .ok_or(GitError::Unexpected {
-            command: "worktree add".to_owned(),
-            what: "no entry for the new worktree",
-        })
-}
-
-/// Finds the git directory of a worktree from the repository's side: what a worktree says about
-/// itself is not asked, since an agent can write it.
-pub(crate) async fn git_dir_of(
-    repository: &Repository,
-    path: &Path,
-) -> Result<Option<PathBuf>, GitError> {
-    let entries = repository.common_dir().join("worktrees");
-    let wanted = path.join(".git");
-    blocking("read", &entries.clone(), move || {
-        let listed = match std::fs::read_dir(&entries) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            listed => listed?,
-        };
-        for entry in listed {
-            let dir = entry?.path();
-            let Ok(points_to) = std::fs::read(dir.join("gitdir")) else {
-                continue;
-            };
-            let points_to = OsStr::from_bytes(points_to.trim_ascii_end());
-            // `worktree.useRelativePaths` makes it relative to the entry.
-            let points_to = dir.join(points_to);
-            if points_to == wanted || points_to.canonicalize().is_ok_and(|found| found == wanted) {
-                return Ok(Some(dir));
-            }
-        }
-        Ok(None)
-    })
-    .await
-}
-
-/// Removes the entry of a worktree whose directory is gone already.
-pub(crate) async fn forget_worktree(repository: &Repository, path: &Path) -> Result<(), GitError> {
-    if git_dir_of(repository, path).await?.is_none() {
-        return Ok(());
-    }
-    repository
-        .real()
-        .args(["worktree", "remove", "--force", "--force", "--"])
-        .args([path.as_os_str()])
-        .run()
-        .await?;
-    Ok(())
-}
 
 /// Makes a git directory of its own inside the workspace: no remote, no branch, no hook, objects
 /// read from where the base lies.

@@ -21,7 +21,7 @@ use crate::workspace::area::UNFINISHED;
 use crate::workspace::area::folder;
 use crate::workspace::capture::whole_tree;
 use crate::workspace::litter::remove_any;
-use crate::workspace::prepare::forget_worktree;
+use crate::worktrees;
 
 /// What the name of a folder in the trash begins with once it is being removed.
 const CONDEMNED: &str = ".gone-";
@@ -78,7 +78,7 @@ pub(super) async fn discard(area: &Area) -> Result<(), GitError> {
         }
     })
     .await?;
-    forget_worktree(&area.repository, &area.path()).await?;
+    worktrees::forget(&area.repository, &area.path()).await?;
     let pin = format!("{}{}", refs::BASE, area.record.workspace.run);
     refs::delete(&area.repository, &pin).await
 }
@@ -161,7 +161,7 @@ pub(super) async fn sweep(repository: &Repository, grace: Duration) -> Result<()
     })
     .await?;
     for path in lost_entries(repository).await? {
-        forget_worktree(repository, &path).await?;
+        worktrees::forget(repository, &path).await?;
     }
     Ok(())
 }
@@ -173,8 +173,8 @@ pub(super) fn trash(repository: &Repository) -> PathBuf {
 /// Worktree entries that point into our folder, where nothing is any more.
 async fn lost_entries(repository: &Repository) -> Result<Vec<PathBuf>, GitError> {
     let folder = folder(repository);
-    let worktrees = crate::worktrees::list(repository).await?;
-    Ok(worktrees
+    let listed = worktrees::list(repository).await?;
+    Ok(listed
         .into_iter()
         .map(|worktree| worktree.path)
         // The folder of a workspace is there before its entry.

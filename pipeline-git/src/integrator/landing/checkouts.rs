@@ -10,7 +10,6 @@ use crate::error::GitError;
 use crate::git::GitCommand;
 use crate::object::blocking;
 use crate::repository::Repository;
-use crate::workspace::git_dir_of;
 use crate::worktrees;
 
 /// A worktree that has the target checked out.
@@ -70,7 +69,7 @@ pub(crate) async fn find(repository: &Repository, target: &Target) -> Result<Fou
         }
         let git_dir = match n {
             0 => repository.common_dir().to_path_buf(),
-            _ => match git_dir_of(repository, &worktree.path).await? {
+            _ => match worktrees::git_dir_of(repository, &worktree.path).await? {
                 Some(git_dir) => git_dir,
                 None => continue,
             },

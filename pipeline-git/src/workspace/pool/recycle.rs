@@ -27,6 +27,7 @@ use crate::workspace::litter::remove_any;
 use crate::workspace::pool::attributes_differ;
 use crate::workspace::prepare;
 use crate::workspace::removal;
+use crate::worktrees;
 
 impl Pool {
     /// Brings a former workspace, whose grace time is over, to a commit; `None` when there is none.
@@ -73,7 +74,7 @@ impl Pool {
         prepare::write_files(repository, &objects, &tree, &root, &index).await?;
         prepare::clean(repository, &objects, &tree, &root, &index).await?;
         let fresh = place.dir.join("entry");
-        let entry = prepare::add_worktree(repository, &fresh, commit).await?;
+        let entry = worktrees::add(repository, &fresh, commit).await?;
         let (from, to) = (fresh.join(".git"), root.join(".git"));
         blocking("write", &root, move || {
             std::fs::rename(from, to)?;

@@ -188,7 +188,7 @@ async fn nothing_of_a_former_run_survives() {
     make_pipe(&at("src/pipe"));
     std::fs::remove_dir_all(at("src/deep")).expect("removed");
     symlink(fixture.root(), at("src/deep")).expect("linked");
-    let entry = prepare::git_dir_of(&fixture.repository, &workspace.path)
+    let entry = worktrees::git_dir_of(&fixture.repository, &workspace.path)
         .await
         .expect("read")
         .expect("there");
@@ -261,7 +261,7 @@ async fn what_a_killed_process_was_making_is_removed_and_what_it_had_made_is_use
     let pool = folder(&fixture.repository);
     let half = pool.join(format!("{UNFINISHED}half"));
     create_private(&half).expect("made");
-    prepare::add_worktree(
+    worktrees::add(
         &fixture.repository,
         &half.join("tree"),
         &fixture.oid("HEAD"),
