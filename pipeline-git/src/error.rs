@@ -126,6 +126,15 @@ pub(crate) enum GitError {
         /// The entry in the common git directory.
         entry: PathBuf,
     },
+    /// Another process of ours has git write worktree entries and does not come to an end.
+    #[error(
+        "another process has held `{}` for a quarter of an hour: end what makes or removes worktrees of this repository",
+        lock.display()
+    )]
+    NoTurn {
+        /// The file that is locked.
+        lock: PathBuf,
+    },
     /// A file operation failed.
     #[error("cannot {action} `{}`", path.display())]
     File {

@@ -1,6 +1,10 @@
 //! The refs of the pipeline: all below `refs/agents/`, none a branch or a tag.
 
+use pipeline_core::process::ProcessError;
+
 use crate::error::GitError;
+use crate::git::Conversation;
+use crate::git::GitCommand;
 use crate::oid::Oid;
 use crate::repository::Repository;
 
@@ -53,6 +57,79 @@ pub(crate) async fn swap(
             _ => Ok(Swap::Moved),
         },
     }
+}
+
+/// Moves refs through one git that stays, so that a move does not cost the start of a process.
+///
+/// The git is not bound to a ref and holds no lock between two moves; it ends with whoever holds the mover.
+#[derive(Debug)]
+pub(crate) struct Mover {
+    why: &'static str,
+    git: Option<Conversation>,
+}
+
+impl Mover {
+    /// Makes one whose moves have this reason; git is started for the first of them.
+    pub(crate) fn new(why: &'static str) -> Self {
+        Self { why, git: None }
+    }
+
+    /// Does what [`swap`] does.
+    pub(crate) async fn swap(
+        &mut self,
+        repository: &Repository,
+        name: &str,
+        old: Option<&Oid>,
+        new: &Oid,
+    ) -> Result<Swap, GitError> {
+        let expected = old.copied().unwrap_or_else(|| repository.format().null());
+        match self.try_swap(repository, name, &expected, new).await {
+            Ok(()) => Ok(Swap::Done),
+            // It is being ended, and may yet have moved the ref.
+            Err(error) if is_silent(&error) => Err(error),
+            Err(error) => {
+                // git cleans up and ends where it cannot go on; one that is asked for nothing else says why.
+                tracing::debug!(%error, name, "a ref is moved by a git of its own");
+                swap(repository, name, old, new, self.why).await
+            }
+        }
+    }
+
+    async fn try_swap(
+        &mut self,
+        repository: &Repository,
+        name: &str,
+        old: &Oid,
+        new: &Oid,
+    ) -> Result<(), GitError> {
+        let mut git = match self.git.take() {
+            Some(git) => git,
+            None => updating(repository, self.why)
+                .args(["--stdin"])
+                .converse()?,
+        };
+        let request = format!("start\nupdate {name} {new} {old}\ncommit\n");
+        git.send(request.as_bytes()).await?;
+        for done in [&b"start: ok"[..], b"commit: ok"] {
+            if git.line().await? != done {
+                return Err(GitError::Unexpected {
+                    command: "update-ref --stdin".to_owned(),
+                    what: "no `ok` in it",
+                });
+            }
+        }
+        self.git = Some(git);
+        Ok(())
+    }
+}
+
+/// Tells whether git did not answer in time.
+fn is_silent(error: &GitError) -> bool {
+    matches!(
+        error,
+        GitError::Broken { source: ProcessError::Conversation { source, .. }, .. }
+            if source.kind() == std::io::ErrorKind::TimedOut
+    )
 }
 
 /// Deletes a ref; one that is not there is fine.
@@ -136,12 +213,70 @@ pub(crate) async fn list(
 }
 
 async fn update(repository: &Repository, args: &[&str], why: &str) -> Result<(), GitError> {
-    let mut command = repository
+    let command = updating(repository, why).args(args);
+    command.run().await.map(|_| ())
+}
+
+fn updating(repository: &Repository, why: &str) -> GitCommand {
+    repository
         .real()
         .config("core.fsync=all")
         .env("GIT_COMMITTER_NAME", "issue pipeline")
         .env("GIT_COMMITTER_EMAIL", "issue-pipeline@localhost")
-        .args(["update-ref", "--no-deref", "-m", why]);
-    command = command.args(args);
-    command.run().await.map(|_| ())
+        .args(["update-ref", "--no-deref", "-m", why])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    const NAME: &str = "refs/agents/candidate/main";
+
+    #[tokio::test]
+    async fn a_mover_moves_what_is_as_expected_and_nothing_else() {
+        let fixture = Fixture::with(&[("a", "a\n")]).await;
+        let (first, second) = (fixture.oid("HEAD"), fixture.commit("second"));
+        let third = fixture.commit("third");
+        let repository = &fixture.repository;
+        let mut mover = Mover::new("candidate");
+        for (old, new) in [(None, first), (Some(first), second), (Some(second), first)] {
+            let swapped = mover.swap(repository, NAME, old.as_ref(), &new).await;
+            assert_eq!(swapped.expect("asked"), Swap::Done);
+            assert_eq!(find(repository, NAME).await.expect("read"), Some(new));
+        }
+        // Somebody else was there in the meantime.
+        fixture.git(&["update-ref", NAME, &second.hex()]);
+        let swapped = mover.swap(repository, NAME, Some(&first), &third).await;
+        assert_eq!(swapped.expect("asked"), Swap::Moved);
+        let swapped = mover.swap(repository, NAME, None, &third).await;
+        assert_eq!(swapped.expect("asked"), Swap::Moved);
+        assert_eq!(find(repository, NAME).await.expect("read"), Some(second));
+        // Whatever ended the git that stayed, another one goes on.
+        let swapped = mover.swap(repository, NAME, Some(&second), &third).await;
+        assert_eq!(swapped.expect("asked"), Swap::Done);
+        let swapped = mover.swap(repository, NAME, Some(&third), &first).await;
+        assert_eq!(swapped.expect("asked"), Swap::Done);
+        assert_eq!(find(repository, NAME).await.expect("read"), Some(first));
+    }
+
+    #[tokio::test]
+    async fn a_ref_that_somebody_holds_is_an_error_and_stays() {
+        let fixture = Fixture::with(&[("a", "a\n")]).await;
+        let first = fixture.oid("HEAD");
+        let repository = &fixture.repository;
+        fixture.git(&["update-ref", NAME, &first.hex()]);
+        let second = fixture.commit("second");
+        let lock = fixture.repo().join(".git").join(format!("{NAME}.lock"));
+        std::fs::write(&lock, "").expect("written");
+        let mut mover = Mover::new("candidate");
+        let refused = mover.swap(repository, NAME, Some(&first), &second).await;
+        assert!(
+            matches!(refused, Err(GitError::Failed { .. })),
+            "{refused:?}"
+        );
+        std::fs::remove_file(lock).expect("removed");
+        let swapped = mover.swap(repository, NAME, Some(&first), &second).await;
+        assert_eq!(swapped.expect("asked"), Swap::Done);
+    }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pipeline_core::random::nonce;
+
 use crate::error::GitError;
 use crate::git::Git;
 use crate::git::GitCommand;
@@ -110,6 +112,12 @@ impl Repository {
             .await?
             .stdout
             .is_empty();
+        let state = blocking("prepare the state directory", &state.clone(), move || {
+            create_private(&state)?;
+            // As git writes it into the entries of worktrees, whatever links lead there.
+            state.canonicalize()
+        })
+        .await?;
         let repository = Self {
             inner: Arc::new(Inner {
                 git,
@@ -129,13 +137,12 @@ impl Repository {
             "prepare the state directory",
             &self.inner.state,
             move || {
-                create_private(&state)?;
                 create_private(&state.join("quarantine"))?;
                 create_private(&state.join("workspaces"))
             },
         )
         .await?;
-        if !self.plumbing_dir().join("HEAD").exists() {
+        if !is_whole(&self.plumbing_dir()) {
             self.make_plumbing().await?;
         }
         if !self.inner.git.knows_attr_source() {
@@ -148,7 +155,7 @@ impl Repository {
     /// once the second one would find half of it.
     async fn make_plumbing(&self) -> Result<(), GitError> {
         let state = self.inner.state.clone();
-        let (fresh, _lock) = blocking("prepare", &self.inner.state, move || {
+        let (fresh, lock) = blocking("prepare", &self.inner.state, move || {
             held::sweep_named(&state, FRESH)?;
             held::create(&state, FRESH)
         })
@@ -161,11 +168,18 @@ impl Repository {
             .args(["--".as_ref(), fresh.as_os_str()])
             .run()
             .await?;
-        let plumbing = self.plumbing_dir();
+        let (state, plumbing) = (self.inner.state.clone(), self.plumbing_dir());
         blocking("make", &plumbing.clone(), move || {
+            // Nobody sweeps it away before it has its name, also if nobody waits for this any more.
+            let _lock = lock;
             match std::fs::rename(&fresh, &plumbing) {
                 // Another process was faster.
-                Err(_) if plumbing.join("HEAD").exists() => remove_any(&fresh).map(|_| ()),
+                Err(_) if is_whole(&plumbing) => remove_any(&fresh).map(|_| ()),
+                Err(_) if plumbing.exists() => {
+                    // Half of one, which an interrupted git or a power cut left. It goes with the next sweep.
+                    std::fs::rename(&plumbing, state.join(format!("{FRESH}{}", nonce())))?;
+                    std::fs::rename(&fresh, &plumbing)
+                }
                 renamed => renamed,
             }
         })
@@ -278,6 +292,14 @@ impl Repository {
             _ => Err(answer.failure("rev-parse --verify")),
         }
     }
+}
+
+/// Tells whether git finds a repository there: what it looks for, of which the objects are made last.
+fn is_whole(plumbing: &Path) -> bool {
+    let head = std::fs::metadata(plumbing.join("HEAD"));
+    head.is_ok_and(|head| head.len() > 0)
+        && plumbing.join("refs").is_dir()
+        && plumbing.join("objects").is_dir()
 }
 
 /// Creates a directory that only its owner can enter; one that exists keeps its mode.

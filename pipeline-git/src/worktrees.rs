@@ -1,8 +1,10 @@
 //! The worktrees of the repository: their entries in the common git directory, the user's own included.
 //!
 //! git writes an entry file by file, and dies on one of which it finds `commondir` empty, in whichever command reads the
-//! entries just then. So ours take turns, over all processes; somebody else's is waited for; and what a crash left half
-//! written is mended if it is ours and named if it is not.
+//! entries just then. So the gits that we have write entries take turns with those that list them, over all processes.
+//! That is a courtesy and no proof: somebody else's git, or one that outlives a killed process of ours, takes no turn. So
+//! every git that dies in this way is run again until the entry is whole; and what a crash left half written is mended if
+//! it is ours and named if it is not.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,17 +15,26 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pipeline_core::random::nonce;
+
 use crate::error::GitError;
 use crate::git::GitCommand;
+use crate::held;
 use crate::object::blocking;
 use crate::oid::Oid;
 use crate::repository::Repository;
 use crate::workspace::remove_any;
 
+/// The file by which turns are taken, in the common git directory.
+const TURN: &str = "agents-worktrees";
+/// How long a turn of somebody else is waited for: his git is ended after ten minutes.
+const LONGEST_TURN: Duration = Duration::from_secs(900);
 /// How often an entry that somebody else is writing is waited for.
 const TRIES: u32 = 8;
-/// How long it is waited for at first; twice as long each time, a good second in all.
+/// How long anything is waited for at first; twice as long each time, a good second in all for an entry.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
+/// How long between two looks whether a turn is free, at most.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// One worktree, as git lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +50,10 @@ pub(crate) struct Worktree {
 
 /// Lists every worktree, the main one first.
 pub(crate) async fn list(repository: &Repository) -> Result<Vec<Worktree>, GitError> {
-    let _turn = shared(repository).await?;
+    let _turn = turn(repository, false).await?;
     let command = repository.real();
     let command = command.args(["worktree", "list", "--porcelain", "-z"]);
-    let listed = run(repository, command).await?;
+    let listed = read_by(repository, command).await?;
     parse(&listed).ok_or(GitError::Unexpected {
         command: "worktree list".to_owned(),
         what: "an attribute before the first worktree",
@@ -83,14 +94,14 @@ pub(crate) async fn add(
     path: &Path,
     commit: &Oid,
 ) -> Result<PathBuf, GitError> {
-    let _turn = exclusive(repository).await?;
+    let _turn = turn(repository, true).await?;
     let command = repository
         .real()
         .args(["worktree", "add", "--quiet", "--detach"])
         .args(["--no-checkout", "--lock"])
         .args(["--reason", "in use by the issue pipeline", "--"])
         .args([path.as_os_str(), commit.hex().as_ref()]);
-    run(repository, command).await?;
+    read_by(repository, command).await?;
     git_dir_of(repository, path)
         .await?
         .ok_or(GitError::Unexpected {
@@ -101,15 +112,19 @@ pub(crate) async fn add(
 
 /// Removes the entry of a worktree whose directory is gone already; nothing if there is none.
 pub(crate) async fn forget(repository: &Repository, path: &Path) -> Result<(), GitError> {
-    let _turn = exclusive(repository).await?;
     if git_dir_of(repository, path).await?.is_none() {
+        return Ok(());
+    }
+    let _turn = turn(repository, true).await?;
+    if git_dir_of(repository, path).await?.is_none() {
+        // Somebody else was faster.
         return Ok(());
     }
     let command = repository
         .real()
         .args(["worktree", "remove", "--force", "--force", "--"])
         .args([path.as_os_str()]);
-    run(repository, command).await.map(|_| ())
+    read_by(repository, command).await.map(|_| ())
 }
 
 /// Finds the git directory of a worktree from the repository's side: what a worktree says about
@@ -136,8 +151,8 @@ pub(crate) async fn git_dir_of(
 
 /// Removes the entries that point below a folder to a file that is gone.
 ///
-/// Without a turn, because it is called where nobody may wait: git dies of it only if a file goes between its look and
-/// its read, and then it looks again.
+/// Without a turn, because it is called where nobody may wait. A git dies of that only if the file goes between its look
+/// and its read, and one of ours is run again then.
 pub(crate) fn remove_below(
     common: &Path,
     below: &Path,
@@ -155,10 +170,7 @@ pub(crate) fn remove_below(
 pub(crate) fn point_at(entry: &Path, root: &Path) -> io::Result<()> {
     let mut line = root.join(".git").as_os_str().as_bytes().to_vec();
     line.push(b'\n');
-    let (file, fresh) = (entry.join("gitdir"), entry.join("gitdir.agents-new"));
-    // In one step, unsynced: what a power cut leaves of a worktree is thrown away.
-    std::fs::write(&fresh, line)?;
-    std::fs::rename(&fresh, &file)
+    put(entry, "gitdir", &line)
 }
 
 /// Lists the entries of linked worktrees, whole or not.
@@ -182,8 +194,11 @@ pub(crate) fn folder(common: &Path) -> PathBuf {
     common.join("worktrees")
 }
 
-/// Runs a command that reads every entry, as soon as all of them are whole.
-async fn run(repository: &Repository, command: GitCommand) -> Result<Vec<u8>, GitError> {
+/// Runs a command that reads every entry, again while one of them is not whole.
+pub(crate) async fn read_by(
+    repository: &Repository,
+    command: GitCommand,
+) -> Result<Vec<u8>, GitError> {
     let mut wait = FIRST_WAIT;
     for _ in 0..TRIES {
         match command.clone().run().await {
@@ -195,17 +210,17 @@ async fn run(repository: &Repository, command: GitCommand) -> Result<Vec<u8>, Gi
             done => return done,
         }
     }
-    // Nobody writes for so long: a crash left it.
+    // Nobody takes so long to write one: a crash left it.
     let entries = folder(repository.common_dir());
     let state = repository.state_dir().to_path_buf();
     let foreign = blocking("mend the entries in", &entries.clone(), move || {
         mend(&entries, &state)
     })
     .await?;
-    if let Some(entry) = foreign {
-        return Err(GitError::HalfWorktree { entry });
+    match foreign {
+        Some(entry) => Err(GitError::HalfWorktree { entry }),
+        None => command.run().await,
     }
-    command.run().await
 }
 
 /// Tells whether git died of an entry that was not whole when it looked.
@@ -215,54 +230,70 @@ fn met_half_an_entry(error: &GitError) -> bool {
 
 /// Completes what a crash left of the entries of our own worktrees; returns one that is not ours.
 fn mend(entries: &Path, state: &Path) -> io::Result<Option<PathBuf>> {
-    // git writes where it is in the end, whatever links lead there.
-    let state = state.canonicalize()?;
     for entry in entries_in(entries)? {
         let file = entry.join("commondir");
-        if !std::fs::metadata(&file).is_ok_and(|found| found.len() == 0) {
+        if !std::fs::symlink_metadata(&file).is_ok_and(|found| found.is_file() && found.len() == 0)
+        {
             continue;
         }
-        if !points_to(&entry).is_some_and(|path| path.starts_with(&state)) {
+        if !points_to(&entry).is_some_and(|path| path.starts_with(state)) {
             return Ok(Some(entry));
         }
         // All that git ever writes there; what else is missing only keeps it from being used.
-        std::fs::write(&file, "../..\n")?;
+        put(&entry, "commondir", b"../..\n")?;
     }
     Ok(None)
 }
 
-/// Waits until no other process of ours reads or writes entries.
-async fn exclusive(repository: &Repository) -> Result<File, GitError> {
-    let path = lock_file(repository);
-    blocking("lock", &path.clone(), move || {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)?;
-        file.lock()?;
-        Ok(file)
-    })
-    .await
+/// Replaces a file of an entry in one step, unsynced: what a power cut leaves of a worktree is thrown away.
+fn put(entry: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let fresh = entry.join(format!("{name}.agents-{}", nonce()));
+    std::fs::write(&fresh, content)?;
+    std::fs::rename(&fresh, entry.join(name))
 }
 
-/// Waits until no other process of ours writes entries; no file is made where none ever did.
-async fn shared(repository: &Repository) -> Result<Option<File>, GitError> {
-    let path = lock_file(repository);
-    blocking("lock", &path.clone(), move || {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        file.lock_shared()?;
-        Ok(Some(file))
-    })
-    .await
+/// Waits for the turn to have git write or list entries; `None` where nobody ever took one and this one only lists.
+///
+/// It is asked for again and again, so that whoever waits can be ended and keeps no thread.
+async fn turn(repository: &Repository, writes: bool) -> Result<Option<File>, GitError> {
+    // Beside the entries, so that processes of other state directories wait as well.
+    let path = repository.common_dir().join(TURN);
+    let began = tokio::time::Instant::now();
+    let mut wait = FIRST_WAIT;
+    loop {
+        let file = path.clone();
+        let asked = blocking("lock", &path, move || {
+            if writes {
+                let mut options = File::options();
+                options
+                    .create(true)
+                    .truncate(false)
+                    .write(true)
+                    .open(&file)?;
+            } else if !file.exists() {
+                return Ok(Turn::NotNeeded);
+            }
+            Ok(held::hold(&file)?.map_or(Turn::Taken, Turn::Ours))
+        });
+        match asked.await? {
+            Turn::Ours(lock) => return Ok(Some(lock)),
+            Turn::NotNeeded => return Ok(None),
+            Turn::Taken if began.elapsed() > LONGEST_TURN => {
+                return Err(GitError::NoTurn { lock: path });
+            }
+            Turn::Taken => {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
+    }
 }
 
-/// Beside the entries, so that processes of other state directories wait as well.
-fn lock_file(repository: &Repository) -> PathBuf {
-    repository.common_dir().join("agents-worktrees.lock")
+/// What came of asking for a turn.
+enum Turn {
+    Ours(File),
+    Taken,
+    NotNeeded,
 }
 
 #[cfg(test)]

@@ -61,6 +61,7 @@ const OVERRIDES: &[&str] = &[
     "apply.whitespace=nowarn",
     "apply.ignoreWhitespace=no",
     "advice.detachedHead=false",
+    "worktree.useRelativePaths=false",
 ];
 
 /// Environment of every command, beside the search path.

@@ -1,7 +1,5 @@
 //! Running a command to its end, and talking to one that stays.
 
-use std::time::Duration;
-
 use pipeline_core::process;
 use pipeline_core::process::Capture;
 use pipeline_core::process::Ending;
@@ -15,8 +13,6 @@ use crate::git::GitCommand;
 
 /// How much of standard error is kept, and how much git may say there.
 const STDERR: Capture = Capture::tail(64 << 10, 64 << 20);
-/// How long one answer may take.
-const ANSWER: Duration = Duration::from_secs(120);
 /// The longest line an answer may have.
 const LINE: usize = 64 << 20;
 
@@ -65,9 +61,9 @@ impl GitCommand {
         })
     }
 
-    /// Starts a command that answers requests until it is dropped.
+    /// Starts a command that answers requests until it is dropped, each within its deadline.
     pub(crate) fn converse(self) -> Result<Conversation, GitError> {
-        let spec = self.spec().deadline(ANSWER);
+        let spec = self.spec().deadline(self.deadline);
         let inner = spec.converse().map_err(|source| self.failed(source))?;
         Ok(Conversation {
             command: self.name(),

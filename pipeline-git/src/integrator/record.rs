@@ -19,6 +19,7 @@ use crate::object::Tree;
 use crate::oid::Kind;
 use crate::oid::Oid;
 use crate::refs;
+use crate::refs::Mover;
 use crate::refs::Swap;
 use crate::repository::Repository;
 use crate::workspace::parsed;
@@ -124,6 +125,7 @@ async fn read(objects: &Objects, target: &Target, record: Oid) -> Result<Kept, I
 pub(crate) async fn save(
     repository: &Repository,
     objects: &Objects,
+    mover: &mut Mover,
     candidate: &Candidate,
     former: Option<&Oid>,
 ) -> Result<Oid, IntegrateError> {
@@ -132,7 +134,8 @@ pub(crate) async fn save(
     let record = write(objects, candidate).map_err(|error| failed(operation(), error))?;
     let swapped = async {
         objects.keep().await?;
-        refs::swap(repository, &ref_of(&target), former, &record, "candidate").await
+        let name = ref_of(&target);
+        mover.swap(repository, &name, former, &record).await
     };
     match swapped.await.map_err(|error| failed(operation(), error))? {
         Swap::Done => {

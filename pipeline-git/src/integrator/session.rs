@@ -43,6 +43,7 @@ use crate::integrator::trailers;
 use crate::object::Objects;
 use crate::oid::Oid;
 use crate::refs;
+use crate::refs::Mover;
 use crate::workspace::commit_id;
 use crate::workspace::parsed;
 
@@ -52,6 +53,8 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
     target: Target,
     objects: Objects,
+    /// Moves the candidate's ref.
+    mover: Mover,
     candidate: Option<Candidate>,
     /// The commit that holds what is stored of it: what the ref must still name when it is replaced.
     record: Option<Oid>,
@@ -78,6 +81,7 @@ impl Session {
             shared,
             target,
             objects,
+            mover: Mover::new("candidate"),
             candidate,
             record,
             unstored: false,
@@ -146,6 +150,7 @@ impl Session {
         let record = record::save(
             &self.shared.repository,
             &self.objects,
+            &mut self.mover,
             &candidate,
             self.record.as_ref(),
         )

@@ -18,6 +18,7 @@ use crate::object::Tree;
 use crate::oid::Kind;
 use crate::oid::Oid;
 use crate::repository::Repository;
+use crate::worktrees;
 
 /// Where the boards are, on the remote and, as last fetched, here.
 const REFS: &str = "refs/agents/locks/";
@@ -109,7 +110,7 @@ impl Board {
         if tips.is_empty() {
             return Ok(Vec::new());
         }
-        let fetched = self
+        let fetch = self
             .command()
             .args([
                 "fetch",
@@ -121,9 +122,9 @@ impl Board {
                 "--",
                 &self.remote,
             ])
-            .args([format!("+{REFS}*:{REFS}*")])
-            .run()
-            .await;
+            .args([format!("+{REFS}*:{REFS}*")]);
+        // It looks where the branches are checked out, too.
+        let fetched = worktrees::read_by(&self.repository, fetch).await;
         let objects = Objects::open(&self.repository)?;
         if let Err(error) = fetched {
             // Where several fetch at once, all but one cannot move the refs here. What they brought is what counts.

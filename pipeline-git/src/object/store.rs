@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use pipeline_core::random::nonce;
 
@@ -28,6 +29,8 @@ use crate::oid::ObjectFormat;
 use crate::oid::Oid;
 use crate::repository::Repository;
 
+/// How long a git that stays may take for one answer.
+const ANSWER: Duration = Duration::from_secs(120);
 /// The largest object that is read into memory.
 const READ_CAP: u64 = 512 << 20;
 /// Up to how many objects, staged since the last keeping, are files of their own also where packs are made.
@@ -119,7 +122,11 @@ impl Objects {
         }
         let mut reader = match take(&self.reader) {
             Some(reader) => reader,
-            None => self.plumbing().args(["cat-file", "--batch"]).converse()?,
+            None => self
+                .plumbing()
+                .args(["cat-file", "--batch"])
+                .deadline(ANSWER)
+                .converse()?,
         };
         reader.send(format!("{oid}\n").as_bytes()).await?;
         let header = reader.line().await?;
@@ -344,6 +351,7 @@ impl Objects {
                 ])
                 .args(["-M", "--no-ext-diff", "--no-textconv", "--no-color"])
                 .args(["--src-prefix=a/", "--dst-prefix=b/"])
+                .deadline(ANSWER)
                 .converse()?,
         };
         let end = format!("end {}", nonce());
@@ -396,6 +404,7 @@ impl Objects {
                     "--no-abbrev",
                     "--no-renames",
                 ])
+                .deadline(ANSWER)
                 .converse()?,
         };
         let end = format!("end {}", nonce());

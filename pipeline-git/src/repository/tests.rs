@@ -80,3 +80,25 @@ async fn of_many_that_start_at_once_each_finds_the_whole() {
         assert!(left.is_empty(), "{left:?}");
     }
 }
+
+#[tokio::test]
+async fn half_a_plumbing_directory_is_made_anew() {
+    let fixture = Fixture::with(&[("a", "a\n")]).await;
+    for left in [&["refs/heads"][..], &["refs/heads", "HEAD"], &["HEAD"]] {
+        let state = fixture.root().join(left.join("-").replace('/', "-"));
+        let plumbing = state.join("plumbing.git");
+        for part in left {
+            let path = plumbing.join(part);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            match *part {
+                "HEAD" => std::fs::write(path, "ref: refs/heads/main\n").expect("written"),
+                _ => std::fs::create_dir_all(path).expect("made"),
+            }
+        }
+        for _ in 0..2 {
+            let opened = Repository::open(GitOptions::default(), fixture.repo(), &state).await;
+            let command = opened.expect("opens").plumbing();
+            command.args(["ls-files"]).run().await.expect("it is whole");
+        }
+    }
+}

@@ -110,6 +110,28 @@ async fn an_entry_that_somebody_else_is_writing_is_waited_for() {
     assert_eq!(met.lines().count(), 3, "it was met before it was whole");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_a_turn_keeps_no_thread_and_can_be_ended() {
+    let fixture = Fixture::with(&[("a", "a\n")]).await;
+    let repository = &fixture.repository;
+    let held = turn(repository, true).await.expect("asked").expect("taken");
+    let mut waiting = std::pin::pin!(turn(repository, true));
+    for _ in 0..3 {
+        let looked = tokio::time::timeout(FIRST_WAIT, &mut waiting).await;
+        assert!(
+            looked.is_err(),
+            "nobody else has it before it is given back"
+        );
+    }
+    drop(held);
+    waiting.await.expect("asked").expect("it is given back");
+    // A file that was taken away and made anew is another turn.
+    let held = turn(repository, true).await.expect("asked").expect("taken");
+    std::fs::remove_file(repository.common_dir().join(TURN)).expect("removed");
+    assert!(turn(repository, false).await.expect("asked").is_none());
+    drop(held);
+}
+
 #[tokio::test]
 async fn half_an_entry_of_ours_is_mended_and_goes_with_its_workspace() {
     let fixture = Fixture::with(&[("a", "a\n")]).await;
