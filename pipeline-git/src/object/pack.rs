@@ -6,6 +6,8 @@
 //!
 //! The format: <https://git-scm.com/docs/pack-format>, pack version 2 and index version 2.
 
+mod guard;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +18,6 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::SystemTime;
 
 use flate2::Compress;
@@ -28,6 +29,8 @@ use pipeline_core::random::nonce;
 
 use crate::object::loose::place;
 use crate::object::loose::sync_dir;
+pub(crate) use crate::object::pack::guard::Guard;
+pub(crate) use crate::object::pack::guard::sweep as sweep_guards;
 use crate::oid::Kind;
 use crate::oid::ObjectFormat;
 use crate::oid::Oid;
@@ -132,45 +135,6 @@ pub(crate) fn stage(
     pack.end()
 }
 
-/// Keeps a pack out of reach of a `git repack` that runs meanwhile, until a ref names what is in it.
-///
-/// Loose objects that nothing names are left alone for days; a pack is taken apart at once, without what nothing names.
-/// This is git's own way to protect what a push brings, until its refs are set.
-#[derive(Debug)]
-pub(crate) struct Guard(PathBuf);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // One that stays costs space, and the next session takes it away.
-        drop(fs::remove_file(&self.0));
-    }
-}
-
-/// What stands in a guard, so that nobody else's is taken for ours.
-const GUARD: &str = "issue pipeline: no ref names it yet\n";
-/// Nobody takes so long to set a ref.
-const GUARDED: Duration = Duration::from_secs(3600);
-
-/// Takes away the guards of processes that died between keeping and naming.
-pub(crate) fn sweep_guards(objects: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(folder_of(objects)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension() != Some(OsStr::new("keep")) {
-            continue;
-        }
-        let age = fs::metadata(&path).and_then(|about| about.modified());
-        let old = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > GUARDED));
-        if old && fs::read(&path).is_ok_and(|content| content == GUARD.as_bytes()) {
-            drop(Guard(path));
-        }
-    }
-    Ok(())
-}
-
 /// Joins the packs of a quarantine to one and moves it into the repository so that it survives a power cut.
 pub(crate) fn keep(
     packs: &[Arc<Pack>],
@@ -199,8 +163,7 @@ pub(crate) fn keep(
     let to = folder_of(objects);
     fs::create_dir_all(&to)?;
     let target = to.join(pack.file.file_name().unwrap_or_default());
-    let guard = Guard(target.with_extension("keep"));
-    fs::write(&guard.0, GUARD)?;
+    let guard = Guard::over(&target)?;
     if target.exists() && index_of(&target).exists() {
         // It was kept before, by somebody who may have died before the last step; and it is as young as its use.
         fs::File::open(&target)?.set_modified(SystemTime::now())?;
@@ -361,123 +324,4 @@ impl Sum {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing;
-
-    /// Returns objects of sizes around those at which the encoding grows, one of them the same for all.
-    fn objects(format: ObjectFormat, of: u8) -> Vec<(Oid, Kind, Arc<[u8]>)> {
-        let sizes = [0, 1, 15, 16, 2_047, 2_048, 300_000];
-        let mut made = Vec::new();
-        for size in sizes {
-            let content = vec![of; size];
-            let oid = format.name_of(Kind::Blob, &content).expect("no collision");
-            made.push((oid, Kind::Blob, content.into()));
-        }
-        // Nothing of this becomes smaller.
-        let noise: Vec<u8> = (0..100_000u32)
-            .map(|n| (n.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0] ^ of)
-            .collect();
-        let oid = format.name_of(Kind::Blob, &noise).expect("no collision");
-        made.push((oid, Kind::Blob, noise.into()));
-        made.sort_by_key(|(oid, ..)| *oid);
-        made.dedup_by_key(|(oid, ..)| *oid);
-        made
-    }
-
-    #[test]
-    fn git_finds_whole_what_was_joined_and_nothing_of_it_before() {
-        for format in [ObjectFormat::Sha1, ObjectFormat::Sha256] {
-            let dir = tempfile::tempdir().expect("temporary directory");
-            let option = format!("--object-format={}", format.name());
-            testing::git(dir.path(), &["init", "--quiet", "--bare", &option, "r.git"]);
-            let repository = dir.path().join("r.git");
-            let (quarantine, into) = (dir.path().join("q"), repository.join("objects"));
-            let (first, second) = (objects(format, b'a'), objects(format, b'b'));
-            // The empty blob is in both.
-            let packs = [&first, &second]
-                .map(|objects| Arc::new(stage(&quarantine, format, objects).expect("staged")));
-            let there = |oid: &Oid| testing::try_git(&repository, &["cat-file", "-e", &oid.hex()]);
-            assert!(!there(&first[1].0), "nothing is placed before it is kept");
-            for _ in 0..2 {
-                let guard = keep(&packs, &quarantine, &into, format).expect("kept");
-                // Nothing names it, and yet it stays.
-                testing::git(&repository, &["repack", "-a", "-d", "--quiet"]);
-                assert!(there(&first[1].0));
-                drop(guard);
-            }
-            testing::git(&repository, &["fsck", "--strict", "--no-dangling"]);
-            for (oid, _, content) in first.iter().chain(&second) {
-                assert!(there(oid));
-                let size = testing::git(&repository, &["cat-file", "-s", &oid.hex()]);
-                assert_eq!(size.trim(), content.len().to_string());
-            }
-            let listed = fs::read_dir(folder_of(&into)).expect("readable");
-            let mut names: Vec<PathBuf> = listed.map(|e| e.expect("readable").path()).collect();
-            names.sort();
-            assert_eq!(names.len(), 2, "one pack for all: {names:?}");
-            for name in &names {
-                let about = fs::metadata(name).expect("there");
-                assert!(about.permissions().readonly(), "{}", name.display());
-            }
-            let pack = names[1].to_str().expect("UTF-8");
-            testing::git(&repository, &["verify-pack", pack]);
-        }
-    }
-
-    #[test]
-    fn only_an_old_guard_of_ours_is_taken_away() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let folder = folder_of(dir.path());
-        fs::create_dir_all(&folder).expect("made");
-        let long_ago = SystemTime::now() - 2 * GUARDED;
-        for (name, content, at) in [
-            ("old", GUARD, long_ago),
-            ("young", GUARD, SystemTime::now()),
-            ("other", "fetch-pack 7 on elsewhere\n", long_ago),
-        ] {
-            let path = folder.join(format!("pack-{name}.keep"));
-            fs::write(&path, content).expect("written");
-            let file = fs::File::options().write(true).open(path);
-            file.expect("there").set_modified(at).expect("dated");
-        }
-        sweep_guards(dir.path()).expect("swept");
-        let left = fs::read_dir(&folder).expect("readable");
-        let mut left: Vec<_> = left.map(|e| e.expect("readable").file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["pack-other.keep", "pack-young.keep"]);
-        sweep_guards(&dir.path().join("none")).expect("nothing to sweep");
-    }
-
-    #[test]
-    fn what_stands_far_behind_is_found_by_the_long_table() {
-        let format = ObjectFormat::Sha1;
-        let named = |content: &[u8]| format.name_of(Kind::Blob, content).expect("no collision");
-        let place = |offset| Place {
-            offset,
-            length: 1,
-            crc: 7,
-        };
-        let places = BTreeMap::from([
-            (named(b"a"), place(12)),
-            (named(b"b"), place(FAR - 1)),
-            (named(b"c"), place(FAR)),
-            (named(b"d"), place(5 * FAR)),
-        ]);
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let bytes = index(&places, &[9; 20], format).expect("fits");
-        let file = dir.path().join("far.idx");
-        fs::write(&file, bytes).expect("written");
-        let input = fs::File::open(file).expect("there");
-        let shown =
-            testing::git_reading(dir.path(), &["show-index", "--object-format=sha1"], input);
-        let mut expected: Vec<String> = places
-            .iter()
-            .map(|(oid, place)| format!("{} {oid} (00000007)", place.offset))
-            .collect();
-        expected.sort();
-        let mut lines: Vec<&str> = shown.lines().collect();
-        lines.sort_unstable();
-        assert_eq!(lines, expected);
-    }
-}
+mod tests;

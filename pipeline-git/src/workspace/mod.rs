@@ -5,11 +5,11 @@ mod capture;
 mod changes;
 mod exclude;
 mod litter;
+mod options;
 mod pool;
 mod prepare;
 mod removal;
-
-use std::time::Duration;
+mod salvage;
 
 use async_trait::async_trait;
 use pipeline_core::BoxError;
@@ -30,74 +30,17 @@ use pipeline_core::workspace::WorkspaceRequest;
 use crate::error::GitError;
 use crate::hooks::HookFailure;
 use crate::hooks::HookPoint;
-use crate::hooks::Hooks;
-use crate::object::NewCommit;
 use crate::object::Objects;
-use crate::object::Signature;
 use crate::object::SpliceError;
-use crate::oid::Kind;
 use crate::oid::Oid;
-use crate::refs;
 use crate::repository::Repository;
 use crate::workspace::area::Area;
 use crate::workspace::area::Record;
 use crate::workspace::capture::Capture;
 pub(crate) use crate::workspace::litter::remove_any;
+pub use crate::workspace::options::WorkspaceOptions;
 use crate::workspace::pool::Pool;
 use crate::worktrees;
-
-/// How workspaces are made and taken apart.
-#[derive(Clone, Debug)]
-pub struct WorkspaceOptions {
-    patch_limit: u64,
-    grace: Duration,
-    pool: usize,
-    hooks: Hooks,
-}
-
-impl WorkspaceOptions {
-    /// Sets the hooks; they run in workspaces that may be written, not in read-only ones.
-    #[must_use]
-    pub fn hooks(mut self, hooks: Hooks) -> Self {
-        self.hooks = hooks;
-        self
-    }
-
-    /// Sets the largest patch in bytes; 5 MB otherwise.
-    #[must_use]
-    pub fn patch_limit(mut self, bytes: u64) -> Self {
-        self.patch_limit = bytes;
-        self
-    }
-
-    /// Sets how many checkouts wait for runs at most, filled ahead while runs go on; none otherwise.
-    ///
-    /// They are detached worktrees of the whole base; what a run needs otherwise is made for it. Several processes share
-    /// them, and the last one that ends removes them.
-    #[must_use]
-    pub fn pool(mut self, most: usize) -> Self {
-        self.pool = most;
-        self
-    }
-
-    /// Sets how long the files of a removed workspace stay on disk; 10 minutes otherwise.
-    #[must_use]
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
-        self
-    }
-}
-
-impl Default for WorkspaceOptions {
-    fn default() -> Self {
-        Self {
-            patch_limit: 5_000_000,
-            grace: Duration::from_secs(600),
-            pool: 0,
-            hooks: Hooks::default(),
-        }
-    }
-}
 
 /// Workspaces cut from a git repository, without ever creating a branch.
 ///
@@ -463,7 +406,7 @@ impl WorkspaceProvider for GitWorkspaces {
         match found.map_err(|error| failed(operation(), error))? {
             // Whoever made it died before the checkout, or somebody deleted it: there is nothing to keep.
             Some(area) if area.lacks_checkout() => Ok(None),
-            Some(area) => salvage(&area)
+            Some(area) => salvage::salvage(&area)
                 .await
                 .map_err(|error| failed(operation(), error)),
             None => {
@@ -534,43 +477,6 @@ fn workspace_of(request: &WorkspaceRequest, dir: &std::path::Path) -> Workspace 
         kind: request.kind,
         mode: request.mode,
     }
-}
-
-/// Keeps what differs from the base as a commit under a ref of its own.
-async fn salvage(area: &Area) -> Result<Option<String>, GitError> {
-    let objects = area.objects()?;
-    let Some(tree) = capture::whole_tree(area, &objects).await? else {
-        return Ok(None);
-    };
-    let workspace = &area.record.workspace;
-    // Named by its content, so that keeping the same twice makes one ref.
-    let short: String = tree.hex().chars().take(12).collect();
-    let name = format!("{}{}/{short}", refs::SALVAGE, workspace.run);
-    if refs::find(&area.repository, &name).await?.is_some() {
-        return Ok(Some(name));
-    }
-    let seconds = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-        });
-    let by = Signature {
-        seconds,
-        ..Signature::pipeline()
-    };
-    let parents = [parsed(&workspace.base.commit)];
-    let message = format!("unfinished work on {} ({})", workspace.issue, workspace.run);
-    let commit = NewCommit {
-        tree,
-        parents: &parents,
-        author: &by,
-        committer: &by,
-        message: &message,
-    };
-    let commit = objects.write(Kind::Commit, commit.encode())?;
-    objects.keep().await?;
-    refs::set(&area.repository, &name, &commit, "unfinished work").await?;
-    Ok(Some(name))
 }
 
 /// Reads back the name inside of a core commit id.

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use pipeline_core::agent::RunId;
 use pipeline_core::issue::IssueKey;
@@ -8,6 +9,7 @@ use pipeline_core::workspace::Patch;
 
 use super::*;
 use crate::hooks::Hook;
+use crate::hooks::Hooks;
 use crate::store::PatchStore;
 use crate::testing::Fixture;
 use crate::testing::git;

@@ -1,6 +1,5 @@
 //! Sending.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -11,18 +10,19 @@ use pipeline_core::BoxError;
 use pipeline_core::clock::Clock;
 use pipeline_core::secret::Secret;
 use pipeline_core::tracker::TrackerError;
-use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::answer::Answer;
-use super::answer::http_date;
 use super::budget::Budget;
 use super::credential::Credential;
+use super::exchange::Failure;
+use super::exchange::exchange;
+use super::options::ConnectionOptions;
+use super::options::is_safe;
 use super::refusal::Service;
 use super::refusal::refused;
 use super::refusal::wait_asked;
-use super::request::Body;
 use super::request::Request;
 
 /// Times a read is sent before it is left to the next tick.
@@ -37,86 +37,6 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(20);
 const UNTOLD_WAIT: Duration = Duration::from_secs(60);
 /// The longest wait that a server may ask of a read; for a longer one the tick ends.
 const LONGEST_ASKED: Duration = Duration::from_secs(90);
-
-/// How a service is reached.
-#[derive(Debug, Clone)]
-pub struct ConnectionOptions {
-    connect_timeout: Duration,
-    timeout: Duration,
-    root_certificates: Vec<Vec<u8>>,
-    proxy: Option<Url>,
-    seed: Option<u64>,
-}
-
-impl Default for ConnectionOptions {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            timeout: Duration::from_secs(60),
-            root_certificates: Vec::new(),
-            proxy: None,
-            seed: None,
-        }
-    }
-}
-
-impl ConnectionOptions {
-    /// Waits so long for a connection.
-    #[must_use]
-    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// Waits so long for a whole answer.
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Trusts the certificates in this PEM text too, as those of a company's own authority.
-    #[must_use]
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.root_certificates.push(pem.into());
-        self
-    }
-
-    /// Goes through this proxy; the environment's is never looked at.
-    #[must_use]
-    pub fn proxy(mut self, proxy: Url) -> Self {
-        self.proxy = Some(proxy);
-        self
-    }
-
-    /// Makes the waits between repeated reads the same in every run, for tests.
-    #[must_use]
-    pub const fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    pub(crate) fn build(&self, tls: bool) -> Result<reqwest::Client, BoxError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("issue-pipeline/", env!("CARGO_PKG_VERSION")))
-            .referer(false)
-            .redirect(Policy::none())
-            .connect_timeout(self.connect_timeout)
-            .timeout(self.timeout)
-            // Reading the system's certificates takes long, and nobody shows one on the loopback address.
-            .tls_built_in_root_certs(tls)
-            .no_proxy();
-        for pem in &self.root_certificates {
-            for certificate in reqwest::Certificate::from_pem_bundle(pem)? {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        if let Some(proxy) = &self.proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
-        }
-        Ok(builder.build().map_err(reqwest::Error::without_url)?)
-    }
-}
 
 /// A client of one service, shared by clones.
 #[derive(Clone)]
@@ -142,16 +62,6 @@ impl fmt::Debug for Client {
             .field("credential", &self.shared.credential)
             .finish_non_exhaustive()
     }
-}
-
-/// How one sending failed.
-enum Failure {
-    /// Nothing can have arrived.
-    NotSent(BoxError),
-    /// It may have arrived; no whole answer did.
-    Lost(BoxError),
-    /// The answer is longer than allowed.
-    TooLong,
 }
 
 impl Client {
@@ -485,7 +395,7 @@ impl Client {
             }
         }
         let began = shared.clock.elapsed();
-        let sent = self.exchange(builder, request).await;
+        let sent = exchange(builder, request, &*shared.clock).await;
         let took = shared.clock.elapsed().saturating_sub(began);
         match &sent {
             Ok(answer) => {
@@ -500,60 +410,6 @@ impl Client {
             }
         }
         Ok((used, sent))
-    }
-
-    async fn exchange(
-        &self,
-        builder: reqwest::RequestBuilder,
-        request: &Request,
-    ) -> Result<Answer, Failure> {
-        let builder = match &request.body {
-            Body::None => builder,
-            Body::Json(value) => builder
-                .header("content-type", "application/json")
-                .body(value.to_string()),
-            Body::Form(pairs) => builder.form(pairs),
-            Body::File {
-                field,
-                name,
-                content,
-            } => {
-                let part = reqwest::multipart::Part::bytes(content.clone()).file_name(name.clone());
-                builder.multipart(reqwest::multipart::Form::new().part(*field, part))
-            }
-        };
-        let mut response = builder.send().await.map_err(|e| {
-            let certain = e.is_connect() || e.is_builder();
-            let source = plain(e);
-            if certain {
-                Failure::NotSent(source)
-            } else {
-                Failure::Lost(source)
-            }
-        })?;
-        let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
-        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len().saturating_add(chunk.len()) > limit => {
-                    return Err(Failure::TooLong);
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(e) => return Err(Failure::Lost(plain(e))),
-            }
-        }
-        let date = headers
-            .get("date")
-            .and_then(|d| http_date(d.to_str().ok()?));
-        Ok(Answer {
-            status,
-            date: date.unwrap_or_else(|| self.shared.clock.now()),
-            headers,
-            body,
-        })
     }
 
     fn wait_after(&self, request: &Request, answer: &Answer) -> Option<Duration> {
@@ -585,32 +441,4 @@ fn about(request: &Request) -> String {
     } else {
         format!("{} ({})", request.operation, request.what)
     }
-}
-
-/// Returns whether a credential may be sent there: over TLS, or not over a network at all.
-pub(crate) fn is_safe(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && loopback)
-}
-
-/// Returns what went wrong without the address it went wrong at, in words only.
-fn plain(error: reqwest::Error) -> BoxError {
-    let error = error.without_url();
-    let mut text = if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else {
-        error.to_string()
-    };
-    let mut below = error.source();
-    while let Some(cause) = below {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        below = cause.source();
-    }
-    text.into()
 }

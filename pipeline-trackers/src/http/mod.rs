@@ -11,6 +11,8 @@ mod answer;
 mod budget;
 mod client;
 mod credential;
+mod exchange;
+mod options;
 mod refusal;
 mod request;
 #[cfg(test)]
@@ -19,11 +21,11 @@ mod tests;
 pub(crate) use self::answer::Answer;
 pub(crate) use self::budget::Rate;
 pub(crate) use self::client::Client;
-pub use self::client::ConnectionOptions;
-#[cfg(feature = "broker")]
-pub(crate) use self::client::is_safe;
 pub(crate) use self::credential::Credential;
 pub(crate) use self::credential::TokenSource;
+pub use self::options::ConnectionOptions;
+#[cfg(feature = "broker")]
+pub(crate) use self::options::is_safe;
 pub(crate) use self::refusal::Service;
 pub(crate) use self::request::Body;
 pub(crate) use self::request::Request;

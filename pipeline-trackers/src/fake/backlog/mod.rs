@@ -24,6 +24,7 @@ use pipeline_core::clock::Clock;
 use pipeline_core::clock::Timestamp;
 use pipeline_core::secret::Secret;
 
+pub use self::people::NotThere;
 use self::state::State;
 use super::FakeAnswer;
 use super::FakeRequest;
