@@ -10,6 +10,7 @@ pub mod conformance;
 pub mod dossier;
 pub mod event;
 pub mod failure;
+pub mod file_lock;
 pub mod footprint;
 pub mod gate;
 pub mod integrate;

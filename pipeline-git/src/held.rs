@@ -1,12 +1,12 @@
 //! Folders and files that belong to a living process: what a dead one leaves is told apart and removed.
 
 use std::fs::File;
-use std::fs::TryLockError;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
+use pipeline_core::file_lock::FileLock;
 use pipeline_core::random::nonce;
 
 use crate::repository::create_private;
@@ -19,7 +19,7 @@ const TRIES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct HeldDir {
     path: PathBuf,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl HeldDir {
@@ -43,7 +43,7 @@ impl Drop for HeldDir {
 }
 
 /// Makes a private folder of a new name that begins like this below `parent`, and locks it for this process.
-pub(crate) fn create(parent: &Path, prefix: &str) -> io::Result<(PathBuf, File)> {
+pub(crate) fn create(parent: &Path, prefix: &str) -> io::Result<(PathBuf, FileLock)> {
     for _ in 0..TRIES {
         let path = parent.join(format!("{prefix}{}", nonce()));
         create_private(&path)?;
@@ -58,7 +58,7 @@ pub(crate) fn create(parent: &Path, prefix: &str) -> io::Result<(PathBuf, File)>
 }
 
 /// Makes an empty file of a new name below `parent`, private and locked for this process; the second one is the lock.
-pub(crate) fn create_file(parent: &Path) -> io::Result<(PathBuf, File, File)> {
+pub(crate) fn create_file(parent: &Path) -> io::Result<(PathBuf, File, FileLock)> {
     create_private(parent)?;
     for _ in 0..TRIES {
         let path = parent.join(nonce());
@@ -74,17 +74,15 @@ pub(crate) fn create_file(parent: &Path) -> io::Result<(PathBuf, File, File)> {
 }
 
 /// Locks a folder or a file for this process; `None` when another one has it, or it is gone.
-pub(crate) fn hold(path: &Path) -> io::Result<Option<File>> {
-    let lock = match File::open(path) {
+pub(crate) fn hold(path: &Path) -> io::Result<Option<FileLock>> {
+    let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    let ours = lock.metadata()?;
+    let Some(lock) = FileLock::try_take(file)? else {
+        return Ok(None);
+    };
+    let ours = lock.file().metadata()?;
     // What was locked may have been removed or renamed in between.
     let there = std::fs::symlink_metadata(path)
         .is_ok_and(|found| (found.dev(), found.ino()) == (ours.dev(), ours.ino()));

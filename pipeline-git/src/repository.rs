@@ -19,8 +19,8 @@ use crate::store::replace;
 use crate::version::Version;
 use crate::workspace::remove_any;
 
-/// What the name of a plumbing directory begins with until it is whole.
-const FRESH: &str = ".new-plumbing-";
+/// What the name of a git directory begins with until it is whole.
+const FRESH: &str = ".new-git-";
 
 /// The user's repository together with the state directory that belongs to it.
 ///
@@ -142,22 +142,25 @@ impl Repository {
             },
         )
         .await?;
-        if !is_whole(&self.plumbing_dir()) {
-            self.make_plumbing().await?;
-        }
+        self.make_bare(&self.plumbing_dir()).await?;
         if !self.inner.git.knows_attr_source() {
             self.switch_conversions_off().await?;
         }
         Ok(())
     }
 
-    /// Makes the plumbing directory appear in one step: git writes it file by file, and of two processes that start at
-    /// once the second one would find half of it.
-    async fn make_plumbing(&self) -> Result<(), GitError> {
-        let state = self.inner.state.clone();
-        let (fresh, lock) = blocking("prepare", &self.inner.state, move || {
-            held::sweep_named(&state, FRESH)?;
-            held::create(&state, FRESH)
+    /// Makes a bare git directory appear in one step, unless it is there: git writes it file by file, and of two processes
+    /// that start at once the second one would find half of it.
+    pub(crate) async fn make_bare(&self, dir: &Path) -> Result<(), GitError> {
+        if is_whole(dir) {
+            return Ok(());
+        }
+        let parent = dir.parent().unwrap_or(&self.inner.state).to_path_buf();
+        let folder = parent.clone();
+        let (fresh, lock) = blocking("prepare", &parent, move || {
+            create_private(&folder)?;
+            held::sweep_named(&folder, FRESH)?;
+            held::create(&folder, FRESH)
         })
         .await?;
         self.inner
@@ -168,17 +171,17 @@ impl Repository {
             .args(["--".as_ref(), fresh.as_os_str()])
             .run()
             .await?;
-        let (state, plumbing) = (self.inner.state.clone(), self.plumbing_dir());
-        blocking("make", &plumbing.clone(), move || {
+        let to = dir.to_path_buf();
+        blocking("make", dir, move || {
             // Nobody sweeps it away before it has its name, also if nobody waits for this any more.
             let _lock = lock;
-            match std::fs::rename(&fresh, &plumbing) {
+            match std::fs::rename(&fresh, &to) {
                 // Another process was faster.
-                Err(_) if is_whole(&plumbing) => remove_any(&fresh).map(|_| ()),
-                Err(_) if plumbing.exists() => {
+                Err(_) if is_whole(&to) => remove_any(&fresh).map(|_| ()),
+                Err(_) if to.exists() => {
                     // Half of one, which an interrupted git or a power cut left. It goes with the next sweep.
-                    std::fs::rename(&plumbing, state.join(format!("{FRESH}{}", nonce())))?;
-                    std::fs::rename(&fresh, &plumbing)
+                    std::fs::rename(&to, parent.join(format!("{FRESH}{}", nonce())))?;
+                    std::fs::rename(&fresh, &to)
                 }
                 renamed => renamed,
             }

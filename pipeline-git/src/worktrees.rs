@@ -15,6 +15,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pipeline_core::file_lock::FileLock;
 use pipeline_core::random::nonce;
 
 use crate::error::GitError;
@@ -255,7 +256,7 @@ fn put(entry: &Path, name: &str, content: &[u8]) -> io::Result<()> {
 /// Waits for the turn to have git write or list entries; `None` where nobody ever took one and this one only lists.
 ///
 /// It is asked for again and again, so that whoever waits can be ended and keeps no thread.
-async fn turn(repository: &Repository, writes: bool) -> Result<Option<File>, GitError> {
+async fn turn(repository: &Repository, writes: bool) -> Result<Option<FileLock>, GitError> {
     // Beside the entries, so that processes of other state directories wait as well.
     let path = repository.common_dir().join(TURN);
     let began = tokio::time::Instant::now();
@@ -291,7 +292,7 @@ async fn turn(repository: &Repository, writes: bool) -> Result<Option<File>, Git
 
 /// What came of asking for a turn.
 enum Turn {
-    Ours(File),
+    Ours(FileLock),
     Taken,
     NotNeeded,
 }

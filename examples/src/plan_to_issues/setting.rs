@@ -1,13 +1,13 @@
 //! What every command starts from: the tracker, the files, the journal.
 
 use std::fs::File;
-use std::fs::TryLockError;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipeline_core::clock::SystemClock;
+use pipeline_core::file_lock::FileLock;
 use pipeline_core::journal::FileJournal;
 use pipeline_core::journal::Journal;
 use pipeline_core::journal::JournalError;
@@ -220,18 +220,14 @@ impl Opened {
         &self,
         files: Option<Arc<dyn PlanFiles>>,
         change: impl FnOnce(&mut SyncOptions),
-    ) -> Result<(PlanSync, File), Failure> {
+    ) -> Result<(PlanSync, FileLock), Failure> {
         let path = self.state.join(LOCK);
-        let lock = File::options().create(true).append(true).open(&path)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Failure::refused(
-                    "another run of plan-to-issues is under way with this tracker: wait for it to end",
-                ));
-            }
-            Err(TryLockError::Error(error)) => return Err(Failure::new(Exit::Failed, error)),
-        }
+        let file = File::options().create(true).append(true).open(&path)?;
+        let Some(lock) = FileLock::try_take(file)? else {
+            return Err(Failure::refused(
+                "another run of plan-to-issues is under way with this tracker: wait for it to end",
+            ));
+        };
         let journal = Arc::new(FileJournal::open(&self.state.join(JOURNAL)).map_err(failed)?);
         let files = files.unwrap_or_else(|| Arc::new(DiskFiles::new(&self.root)));
         Ok((self.joined(journal, files, change), lock))

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::fs::TryLockError;
 use std::io;
 use std::io::Read as _;
 use std::io::Write as _;
@@ -17,6 +16,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::Cause;
+use crate::file_lock::FileLock;
 
 /// Most causes that are remembered; the oldest are forgotten first.
 const REMEMBERED: usize = 10_000;
@@ -63,7 +63,7 @@ pub(super) struct List {
 /// Held while causes are told; another process waits for its own turn.
 #[derive(Debug)]
 pub(super) struct Turn {
-    _file: File,
+    _lock: FileLock,
 }
 
 impl List {
@@ -117,11 +117,8 @@ impl List {
     /// Takes the turn of telling, if no other process has it.
     pub(super) fn take_turn(&self) -> Result<Option<Turn>, NotifyError> {
         let file = open(&self.turn).map_err(|e| self.failed(e))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Turn { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(self.failed(e)),
-        }
+        let lock = FileLock::try_take(file).map_err(|e| self.failed(e))?;
+        Ok(lock.map(|lock| Turn { _lock: lock }))
     }
 
     /// Works on the list while no other process does; never held while a command runs.

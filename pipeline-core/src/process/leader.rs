@@ -6,6 +6,8 @@ use std::process::ChildStdin;
 use std::process::ChildStdout;
 use std::process::ExitStatus;
 use std::thread;
+use std::time::Duration;
+use std::time::Instant;
 
 use rustix::process::Pid;
 use rustix::process::Signal;
@@ -20,24 +22,30 @@ use super::identity::ProcessIdentity;
 use super::report::Exit;
 use super::sweep::Sweeper;
 
+/// How long between two looks whether a child that was asked to end has done so.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Holds an unreaped child, so that its number and its group's number stay its own.
 ///
-/// Dropping it before [`reap`](Self::reap) kills the whole tree.
+/// Dropping it before [`reap`](Self::reap) kills the whole tree, or has it asked to end first.
 #[derive(Debug)]
 pub(super) struct Leader {
     child: Child,
     pid: Pid,
     sweeper: Option<Sweeper>,
+    /// How long the group may take to end once this is dropped.
+    gently: Option<Duration>,
     over: bool,
 }
 
 impl Leader {
-    pub(super) fn new(child: Child, sweeper: Option<Sweeper>) -> Self {
+    pub(super) fn new(child: Child, sweeper: Option<Sweeper>, gently: Option<Duration>) -> Self {
         let pid = Pid::from_child(&child);
         Self {
             child,
             pid,
             sweeper,
+            gently,
             over: false,
         }
     }
@@ -140,7 +148,17 @@ impl Drop for Leader {
             return;
         }
         self.remember_family();
-        self.kill();
+        match self.gently {
+            Some(grace) => {
+                self.signal(Signal::TERM);
+                if !matches!(self.has_exited(), Ok(true)) && end_elsewhere(self.pid, grace) {
+                    self.over = true;
+                    return;
+                }
+                self.kill();
+            }
+            None => self.kill(),
+        }
         if let Some(sweeper) = &mut self.sweeper {
             sweeper.sweep_blocking();
         }
@@ -149,6 +167,30 @@ impl Drop for Leader {
         }
         self.over = true;
     }
+}
+
+/// Waits for a child that was asked to end on a thread of its own, and kills its group if that takes too long; false if
+/// there is no thread to be had.
+fn end_elsewhere(pid: Pid, grace: Duration) -> bool {
+    let wait = move || {
+        let began = Instant::now();
+        // Nobody else reaps it, so until then the number is its own.
+        let over = || {
+            let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            !matches!(waitid(WaitId::Pid(pid), look), Ok(None))
+        };
+        while !over() {
+            if began.elapsed() > grace {
+                let _ = kill_process_group(pid, Signal::KILL);
+                let _ = kill_process(pid, Signal::KILL);
+                let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+    };
+    let ender = thread::Builder::new().name("pipeline-ender".to_owned());
+    ender.spawn(wait).is_ok()
 }
 
 /// Waits for a killed child on a thread of its own, since a drop must not wait for the kernel.

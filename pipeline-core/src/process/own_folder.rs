@@ -3,19 +3,23 @@
 use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
-use std::fs::TryLockError;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::getuid;
+
+use crate::file_lock::FileLock;
 
 /// What the lock beside each folder is called, so that nothing else is ever taken for one.
 const LOCK: &str = "pipeline-lock";
 /// How often a lock is taken anew that somebody has just cleared away.
 const TRIES: usize = 100;
+/// How long between two tries.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A folder only for this user and one process, gone when dropped.
 ///
@@ -27,7 +31,7 @@ pub struct OwnFolder {
     path: PathBuf,
     lock_path: PathBuf,
     // Held for its lock only.
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl OwnFolder {
@@ -69,22 +73,17 @@ impl Drop for OwnFolder {
 }
 
 /// Takes a lock whose file is still there once it is held.
-fn taken(path: &Path) -> io::Result<File> {
+fn taken(path: &Path) -> io::Result<FileLock> {
     for _ in 0..TRIES {
-        let file = File::create(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let Some(lock) = FileLock::try_take(File::create(path)?)? else {
             // Somebody who clears away holds it for a moment.
-            Err(TryLockError::WouldBlock) => {
-                std::thread::yield_now();
-                continue;
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let held = file.metadata()?;
+            std::thread::sleep(PAUSE);
+            continue;
+        };
+        let held = lock.file().metadata()?;
         let there = fs::symlink_metadata(path);
         if there.is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
-            return Ok(file);
+            return Ok(lock);
         }
     }
     Err(io::Error::new(
@@ -102,10 +101,10 @@ fn clear(parent: &Path) -> io::Result<()> {
         }
         let ours = fs::symlink_metadata(&path)
             .is_ok_and(|found| found.is_file() && found.uid() == getuid().as_raw());
-        let Some(lock) = ours.then(|| File::open(&path).ok()).flatten() else {
+        let Some(file) = ours.then(|| File::open(&path).ok()).flatten() else {
             continue;
         };
-        if lock.try_lock().is_ok() {
+        if let Ok(Some(_lock)) = FileLock::try_take(file) {
             remove(&path.with_extension(""))?;
             match fs::remove_file(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

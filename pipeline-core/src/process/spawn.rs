@@ -51,7 +51,9 @@ pub(super) fn start(spec: ProcessSpec) -> Result<RunningProcess, ProcessError> {
         .as_ref()
         .map(|run| Sweeper::new(RunMark::of(run)))
         .or_else(|| namespaced.then(Sweeper::default));
-    let leader = Leader::new(child, sweeper);
+    // What escapes is searched for at once; a program that may is not waited for.
+    let gently = (spec.gently && sweeper.is_none()).then_some(spec.grace);
+    let leader = Leader::new(child, sweeper, gently);
     Ok(RunningProcess::new(spec, name, leader, started, namespaced))
 }
 

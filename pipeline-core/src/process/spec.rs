@@ -47,6 +47,8 @@ pub struct ProcessSpec {
     pub(super) deadline: Duration,
     pub(super) stall: Option<Duration>,
     pub(super) grace: Duration,
+    /// What is dropped before its end is asked to end first.
+    pub(super) gently: bool,
     pub(super) stdout: Capture,
     pub(super) stderr: Capture,
     pub(super) run: Option<RunId>,
@@ -71,6 +73,7 @@ impl ProcessSpec {
             grace: DEFAULT_GRACE,
             stdout: DEFAULT_STDOUT,
             stderr: DEFAULT_STDERR,
+            gently: false,
             run: None,
             wrapper: None,
         }
@@ -135,6 +138,15 @@ impl ProcessSpec {
     /// Sets how long a child that was told to end (SIGTERM) may take before it is killed; 2 seconds otherwise.
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Has the child asked to end (SIGTERM) where it is dropped before its end, and killed only when it does not end within
+    /// the grace time. Without this a dropped child is killed at once.
+    ///
+    /// For programs that clean up after themselves, as git removes its lock files. Has no effect on what a run id marks.
+    pub const fn ended_gently(mut self) -> Self {
+        self.gently = true;
         self
     }
 

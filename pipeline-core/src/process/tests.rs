@@ -258,7 +258,7 @@ async fn the_deadline_ends_the_whole_group() {
     let script = "sleep 3600 & echo $! >pid; wait";
     let spec = ProcessSpec::new("/bin/sh", folder.path())
         .args(["-c", script])
-        .deadline(Duration::from_secs(2));
+        .deadline(Duration::from_secs(5));
     let report = spec.run().await.unwrap();
     assert_eq!(
         (report.ending(), report.exit()),
@@ -467,6 +467,30 @@ async fn dropping_the_future_ends_the_tree() {
     for pid in pids {
         gone(pid).await;
     }
+}
+
+#[tokio::test]
+async fn a_child_that_is_ended_gently_may_clean_up_and_is_killed_if_it_does_not_end() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, on_term) in [("cleans", "echo cleaned >cleaned; exit 0"), ("stays", "")] {
+        let script = format!(
+            // What the shell says of its ended child would end it, since nobody reads any more.
+            "exec 2>/dev/null; trap '{on_term}' TERM; echo $$ >{name}.new; mv {name}.new {name}; while :; do sleep 0.05; done"
+        );
+        let spec = ProcessSpec::new("/bin/sh", folder.path())
+            .args(["-c", &script])
+            .grace(Duration::from_millis(if on_term.is_empty() {
+                100
+            } else {
+                60_000
+            }))
+            .ended_gently();
+        let running = spec.start().unwrap();
+        let pid = number_in(&folder.path().join(name)).await;
+        drop(running);
+        gone(pid).await;
+    }
+    assert!(folder.path().join("cleaned").exists());
 }
 
 #[tokio::test]

@@ -18,11 +18,12 @@ use super::RunnerError;
 use super::RunningRun;
 use crate::agent::RunId;
 use crate::clock::Timestamp;
+use crate::file_lock::FileLock;
 use crate::settings::AgentRole;
 use crate::workspace::Workspace;
 
 /// How often, and at which pace, a lock is tried that may only be looked at.
-const LOCK_TRIES: u32 = 20;
+const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// How long a run that wrote nothing is kept, for whoever looks for what it said.
@@ -54,7 +55,7 @@ pub enum Begin {
 #[derive(Debug)]
 pub struct RunGuard {
     // Held for its lock only: the system lets go of it when the process dies.
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl RunTable {
@@ -83,21 +84,21 @@ impl RunTable {
         let folder = self.folder(&request.run);
         fs::create_dir_all(&folder)
             .map_err(|e| failed("create the folder of the run", &folder, e))?;
-        let lock = File::create(folder.join("lock"))
-            .map_err(|e| failed("create the lock of the run", &folder, e))?;
         // Somebody who only looks holds the lock for a moment; somebody who runs holds it for long.
         let mut tries = 0;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {
+        let lock = loop {
+            let file = File::create(folder.join("lock"))
+                .map_err(|e| failed("create the lock of the run", &folder, e))?;
+            match FileLock::try_take(file) {
+                Ok(Some(lock)) => break lock,
+                Ok(None) if tries < LOCK_TRIES => {
                     tries += 1;
                     std::thread::sleep(LOCK_PAUSE);
                 }
-                Err(TryLockError::WouldBlock) => return Ok(Begin::Running),
-                Err(TryLockError::Error(e)) => return Err(failed("lock the run", &folder, e)),
+                Ok(None) => return Ok(Begin::Running),
+                Err(e) => return Err(failed("lock the run", &folder, e)),
             }
-        }
+        };
         if let Some(result) = self.result(&request.run)? {
             return Ok(Begin::Finished(Box::new(result)));
         }
@@ -294,8 +295,17 @@ impl RunTable {
     /// Returns whether a living process is at the run.
     #[must_use]
     pub fn is_running(&self, run: &RunId) -> bool {
-        File::open(self.folder(run).join("lock"))
-            .is_ok_and(|f| matches!(f.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        let Ok(file) = File::open(self.folder(run).join("lock")) else {
+            return false;
+        };
+        match file.try_lock_shared() {
+            Ok(()) => {
+                // At once, also if a child that is just being started has a copy of it.
+                drop(file.unlock());
+                false
+            }
+            Err(error) => matches!(error, TryLockError::WouldBlock),
+        }
     }
 
     /// Returns the runs that living processes are at.

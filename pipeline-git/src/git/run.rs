@@ -19,7 +19,7 @@ const LINE: usize = 64 << 20;
 impl GitCommand {
     /// Runs to the end, whatever the exit code.
     ///
-    /// Dropping the future kills git.
+    /// Dropping the future ends git.
     pub(crate) async fn finish(mut self) -> Result<Finished, GitError> {
         let input = std::mem::take(&mut self.stdin);
         let (name, limit, cap) = (self.name(), self.deadline, self.output_cap);
@@ -76,6 +76,8 @@ impl GitCommand {
         ProcessSpec::new(&self.git.shared.options.program, &self.directory)
             .args(self.argv())
             .envs(self.environment())
+            // git removes its lock files when it is asked to end, and leaves them when it is killed.
+            .ended_gently()
     }
 
     fn failed(&self, source: ProcessError) -> GitError {

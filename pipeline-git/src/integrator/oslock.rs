@@ -1,7 +1,8 @@
 //! The integrator's lock: one session per repository, over all processes.
 
 use std::fs::File;
-use std::fs::TryLockError;
+
+use pipeline_core::file_lock::FileLock;
 
 use crate::error::GitError;
 use crate::object::blocking;
@@ -10,7 +11,7 @@ use crate::repository::Repository;
 /// A held lock; dropping it, or dying with it, frees the repository.
 #[derive(Debug)]
 pub(crate) struct OsLock {
-    _file: File,
+    _lock: FileLock,
 }
 
 /// Takes the lock; `None` when another process (or session) has it.
@@ -25,13 +26,9 @@ pub(crate) async fn take(repository: &Repository) -> Result<Option<OsLock>, GitE
             .truncate(false)
             .write(true)
             .open(file)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        FileLock::try_take(file)
     });
-    Ok(taken.await?.map(|file| OsLock { _file: file }))
+    Ok(taken.await?.map(|lock| OsLock { _lock: lock }))
 }
 
 #[cfg(test)]

@@ -117,10 +117,23 @@ pub(super) fn place(moves: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     })?;
     moves
         .iter()
-        .try_for_each(|(from, to)| match fs::rename(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_across(from, to),
+        .try_for_each(|(from, to)| match move_to(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // A clean-up of somebody else's removes folders that are empty at that moment.
+                if let Some(folder) = to.parent() {
+                    fs::create_dir_all(folder)?;
+                }
+                move_to(from, to)
+            }
             done => done,
         })
+}
+
+fn move_to(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_across(from, to),
+        done => done,
+    }
 }
 
 /// Does the same to many files: the file system merges the syncs that several threads ask for at one time.

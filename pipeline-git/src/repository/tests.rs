@@ -57,7 +57,7 @@ async fn of_many_that_start_at_once_each_finds_the_whole() {
     let fixture = Fixture::with(&[("a", "a\n")]).await;
     for round in 0..4 {
         let state = fixture.root().join(format!("state-{round}"));
-        let dead = state.join(".new-plumbing-dead");
+        let dead = state.join(".new-git-dead");
         std::fs::create_dir_all(&dead).expect("made");
         let starts: Vec<_> = (0..8)
             .map(|_| {

@@ -82,7 +82,7 @@ pub(super) async fn without(
     set: &GlobSet,
 ) -> Result<Rest, SpliceError> {
     let store = store_of(repository, patterns);
-    prepare(repository, &store).await?;
+    repository.make_bare(&store).await?;
     let objects = Objects::open_with(repository, Some(store.join("objects")))?;
     let origin = objects.commit(base).await?;
     let listed = objects
@@ -132,20 +132,6 @@ fn store_of(repository: &Repository, patterns: &[String]) -> PathBuf {
         .state_dir()
         .join("excluded")
         .join(format!("{name}.git"))
-}
-
-async fn prepare(repository: &Repository, store: &Path) -> Result<(), GitError> {
-    if !store.join("HEAD").exists() {
-        repository
-            .git()
-            .discovering(repository.state_dir())
-            .args(["init", "--quiet", "--bare", "--template="])
-            .args([format!("--object-format={}", repository.format().name())])
-            .args(["--".as_ref(), store.as_os_str()])
-            .run()
-            .await?;
-    }
-    Ok(())
 }
 
 /// Copies what the commit needs and the store lacks.

@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use pipeline_core::file_lock::FileLock;
 use pipeline_core::random::nonce;
 use serde::Deserialize;
 use serde::Serialize;
@@ -330,7 +331,7 @@ fn drain(repository: &Repository, user: &File) -> io::Result<()> {
 #[derive(Debug)]
 struct Place {
     dir: PathBuf,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Member {

@@ -80,7 +80,6 @@ async fn entries_made_listed_and_removed_side_by_side_disturb_nobody() {
 
 #[tokio::test]
 async fn an_entry_that_somebody_else_is_writing_is_waited_for() {
-    use std::os::unix::fs::PermissionsExt as _;
     let fixture = Fixture::with(&[("a", "a\n")]).await;
     let theirs = half_an_entry(&fixture, "theirs", &fixture.root().join("elsewhere"));
     // A git that meets it three times, while somebody completes it after that.
@@ -92,8 +91,11 @@ async fn an_entry_that_somebody_else_is_writing_is_waited_for() {
         commondir = theirs.join("commondir").display(),
     );
     std::fs::write(&count, "").expect("written");
-    std::fs::write(&slow, script).expect("written");
-    std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    // Written by a child: a file that this process has open for writing, or a child it is just starting, cannot be run.
+    let writing = pipeline_core::process::ProcessSpec::new("sh", fixture.root())
+        .args(["-c", "cat > git && chmod 755 git"])
+        .stdin(script.into_bytes());
+    assert!(writing.run().await.expect("sh starts").succeeded());
     let repository = Repository::open(
         GitOptions::new(&slow),
         fixture.repo(),
@@ -124,7 +126,7 @@ async fn whoever_waits_for_a_turn_keeps_no_thread_and_can_be_ended() {
         );
     }
     drop(held);
-    waiting.await.expect("asked").expect("it is given back");
+    drop(waiting.await.expect("asked").expect("it is given back"));
     // A file that was taken away and made anew is another turn.
     let held = turn(repository, true).await.expect("asked").expect("taken");
     std::fs::remove_file(repository.common_dir().join(TURN)).expect("removed");

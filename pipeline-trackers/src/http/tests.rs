@@ -241,7 +241,7 @@ async fn a_server_that_is_not_there_has_received_nothing() {
 
 #[tokio::test]
 async fn a_silent_server_is_left_after_the_deadline() {
-    let options = ConnectionOptions::default().timeout(Duration::from_millis(200));
+    let options = ConnectionOptions::default().timeout(Duration::from_secs(3));
     let w = world_with(Credential::Nothing, &options);
     w.server
         .faults()

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -21,6 +22,9 @@ use crate::process::sweep::RunMark;
 
 /// How often the table is listed at most for one snapshot.
 const PASSES: usize = 16;
+/// How often, and at which pace, a process is looked at again that is changing its program.
+const TRIES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Returns the living processes of the own user; without a mark, none is marked.
 ///
@@ -63,7 +67,21 @@ fn entry_of(pid: i32, own: u32, mark: Option<&RunMark>) -> Option<Entry> {
     }
     let stat = stat_of(&folder)?;
     let marked = mark.is_some_and(|mark| {
-        fs::read(folder.join("environ")).is_ok_and(|environ| has_mark(&environ, mark))
+        let mut tries = 0;
+        loop {
+            let Ok(environ) = fs::read(folder.join("environ")) else {
+                return false;
+            };
+            // Between one program and the next a process has neither environment nor arguments for a moment.
+            let between = environ.is_empty()
+                && !is_kernels(&stat)
+                && fs::read(folder.join("cmdline")).is_ok_and(|line| line.is_empty());
+            if !between || tries == TRIES {
+                return has_mark(&environ, mark);
+            }
+            tries += 1;
+            std::thread::sleep(PAUSE);
+        }
     });
     Some(Entry {
         pid,
@@ -108,6 +126,11 @@ struct Stat {
     parent: i32,
     group: i32,
     start: String,
+}
+
+/// Threads of the kernel, which never have an environment, and their two parents.
+fn is_kernels(stat: &Stat) -> bool {
+    matches!(stat.parent, 0 | 2)
 }
 
 fn stat_of(folder: &Path) -> Option<Stat> {
