@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
+use sha2::Digest as _;
+use sha2::Sha256;
 
 use crate::agent::Usage;
 use crate::issue::IssueKey;
@@ -22,6 +26,23 @@ impl RunId {
     #[must_use]
     pub fn random() -> Self {
         Self(format!("run-{}", &crate::random::nonce()[..16]))
+    }
+
+    /// Names the checks of a tree, the same for the same folder: whoever comes next to the folder finds by it what the
+    /// checks of a killed process left running there, with [`sweep`](crate::process::sweep()).
+    ///
+    /// # Examples
+    /// ```
+    /// use pipeline_core::agent::RunId;
+    ///
+    /// let tree = std::path::Path::new("/state/verify/main/tree");
+    /// assert_eq!(RunId::of_checks(tree), RunId::of_checks(tree));
+    /// assert_ne!(RunId::of_checks(tree), RunId::random());
+    /// ```
+    #[must_use]
+    pub fn of_checks(tree: &Path) -> Self {
+        let digest = hex::encode(Sha256::digest(tree.as_os_str().as_bytes()));
+        Self(format!("checks-{}", digest.get(..16).unwrap_or_default()))
     }
 
     /// Checks and wraps an id: 1 to 64 letters, digits and `-`.

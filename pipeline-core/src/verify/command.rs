@@ -13,6 +13,7 @@ use super::Verifier;
 use super::VerifyError;
 use super::VerifyRequest;
 use crate::agent::Confinement;
+use crate::agent::RunId;
 use crate::process::Access;
 use crate::process::Capture;
 use crate::process::Ending;
@@ -38,6 +39,9 @@ pub struct VerifyCommand {
 }
 
 /// Runs commands one after another in the merged tree; the first that fails decides.
+///
+/// What they start carries [`RunId::of_checks`] of the tree and ends with the command that started it. What survives a killed
+/// process is for whoever makes the tree ready again to end.
 #[derive(Debug, Clone)]
 pub struct CommandVerifier {
     commands: Vec<VerifyCommand>,
@@ -114,6 +118,7 @@ impl CommandVerifier {
             .args(args)
             .envs(self.env.clone())
             .deadline(command.deadline)
+            .run_id(&RunId::of_checks(&request.root))
             .stdout(Capture::tail(KEPT, MOST_OUTPUT))
             .stderr(Capture::tail(KEPT, MOST_OUTPUT));
         if self.confinement() != Confinement::Unconfined {

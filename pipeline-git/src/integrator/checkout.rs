@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use globset::Glob;
 use globset::GlobSet;
 use globset::GlobSetBuilder;
+use pipeline_core::agent::RunId;
 use pipeline_core::integrate::IntegrateError;
+use pipeline_core::process;
 use pipeline_core::workspace::Target;
 use serde::Deserialize;
 use serde::Serialize;
@@ -85,6 +87,15 @@ impl<'a> VerificationTree<'a> {
         tree: &Oid,
     ) -> Result<PathBuf, IntegrateError> {
         let operation = || format!("check out {commit} for verification");
+        // Checks of a process that was killed would go on in the tree, and be blamed on a patch.
+        let left = process::sweep(&RunId::of_checks(&self.tree())).await;
+        let left = left.map_err(|error| IntegrateError::Other {
+            operation: operation(),
+            source: Some(error.into()),
+        })?;
+        if left.ended() > 0 {
+            tracing::warn!(ended = left.ended(), "checks that outlived their process");
+        }
         let former = self.former().await;
         let reset = match &former {
             Some(_) => self.reset(objects, commit, tree).await,
@@ -128,10 +139,11 @@ impl<'a> VerificationTree<'a> {
 
     async fn hook(&self, point: HookPoint) -> Result<(), IntegrateError> {
         let home = self.dir.join("home");
+        let checks = RunId::of_checks(&self.tree());
         let ran = self
             .options
             .hooks
-            .run(point, &self.tree(), &home, None)
+            .run(point, &self.tree(), &home, Some(&checks))
             .await;
         ran.map_err(|HookFailure { point, detail }| IntegrateError::Hook {
             hook: point.name().to_owned(),

@@ -133,3 +133,29 @@ async fn a_worktree_that_cannot_be_reset_is_made_anew_and_removed_on_demand() {
         .await
         .expect("again is fine");
 }
+
+#[tokio::test]
+async fn what_outlives_a_killed_process_in_the_tree_is_ended_before_the_tree_is_used() {
+    use pipeline_core::agent::RunId;
+    use pipeline_core::process::Exit;
+    use pipeline_core::process::ProcessSpec;
+    use pipeline_core::process::RUN_VARIABLE;
+    let bench = Bench::new().await;
+    let mut session = bench.session().await;
+    let root = session.checkout(Checkout::Base).await.expect("there");
+    // As a check that an integrator started there, which was killed since.
+    let check = ProcessSpec::new("sh", &root)
+        .args(["-c", "while :; do echo x > left.log; sleep 0.01; done"])
+        .env(RUN_VARIABLE, RunId::of_checks(&root).as_str())
+        .start()
+        .expect("sh starts");
+    let ceiling = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !root.join("left.log").exists() {
+        assert!(std::time::Instant::now() < ceiling, "it never begins");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    session.checkout(Checkout::Base).await.expect("there");
+    let ended = check.finish(std::future::pending()).await.expect("watched");
+    assert_eq!(ended.exit(), Exit::Signal(9));
+    assert!(!root.join("left.log").exists());
+}
