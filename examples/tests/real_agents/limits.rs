@@ -223,7 +223,8 @@ async fn codex_ends_at_its_deadline() {
 
 #[tokio::test]
 async fn codex_ends_when_it_stalls() {
-    ends_in_time(Cli::Codex, Limit::Stall(Duration::from_secs(15))).await;
+    // It asks on after ten seconds of a command's silence, which is a sign of life.
+    ends_in_time(Cli::Codex, Limit::Stall(Duration::from_secs(8))).await;
 }
 
 #[tokio::test]
